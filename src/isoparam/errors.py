@@ -1,0 +1,67 @@
+"""Every exception and warning of isoparam, drawn as a tree.
+
+::
+
+    IsoparamError
+    ├── SpecError(ValueError)             a spec, a shape, a dtype or an argument that cannot be right
+    ├── DomainError(ValueError)           a value outside its set, or on a border that only raw = inf reaches
+    ├── BackendError(ImportError)         a backend that is unknown, not installed, or not able to run this
+    ├── StaleGraphError(RuntimeError)     a constrained value computed once and reused
+    ├── NonFiniteError(ArithmeticError)   a loss or gradient that became nan or inf
+    ├── CheckpointError(OSError)          a saved state that is missing, damaged or foreign
+    └── ParityError(AssertionError)       two backends further apart than their budget
+
+    SaturationWarning(UserWarning)        a parameter whose gradient has underflowed to exactly 0
+
+A message says what happened, where, why, and the next line to type.
+"""
+
+from typing import Any
+
+
+class IsoparamError(Exception):
+    """Base of every exception that isoparam raises on purpose."""
+
+
+class SpecError(IsoparamError, ValueError):
+    """A spec, shape, dtype or argument that cannot be right."""
+
+
+class DomainError(IsoparamError, ValueError):
+    """A value outside its set, or on the border, where raw would be infinite."""
+
+
+class BackendError(IsoparamError, ImportError):
+    """A backend that is unknown, not installed, or not able to run what was asked."""
+
+
+class StaleGraphError(IsoparamError, RuntimeError):
+    """A constrained value was computed once and reused after its raw parameter moved."""
+
+
+class NonFiniteError(IsoparamError, ArithmeticError):
+    """A loss or gradient became nan or inf.
+
+    Attributes:
+        step: index of the update whose loss or gradient was not finite.
+        parameter: dotted name of the first parameter with a non-finite gradient (None: only the loss).
+        run: the `Run` up to the last good state, so that nothing is lost.
+    """
+
+    def __init__(self, message: str, *, step: int | None = None, parameter: str | None = None, run: Any = None) -> None:
+        super().__init__(message)
+        self.step = step
+        self.parameter = parameter
+        self.run = run
+
+
+class CheckpointError(IsoparamError, OSError):
+    """A saved state is missing, damaged, foreign or from a newer version."""
+
+
+class ParityError(IsoparamError, AssertionError):
+    """Two backends are further apart than their budget allows."""
+
+
+class SaturationWarning(UserWarning):
+    """The gradient of a parameter has underflowed to exactly 0: it cannot move any more."""

@@ -1,0 +1,85 @@
+"""Rule: the five verbs that a backend implements for one spec. Registry: spec type -> rule, by exact type."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from isoparam.errors import SpecError
+from isoparam.specs.base import Spec
+
+Array = TypeVar("Array")
+RuleClass = TypeVar("RuleClass", bound=type)
+
+VERBS = ("forward", "inverse", "log_abs_det", "project", "contains")
+
+
+class Rule(ABC, Generic[Array]):
+    """One spec in one framework: a namespace of pure static functions, never instantiated.
+
+    Arrays arrive checked, as float32 or float64, with the axis of a vector spec moved to the end;
+    the public verbs in `verbs.py` do that once for all rules.
+    """
+
+    @staticmethod
+    @abstractmethod
+    def forward(spec: Any, raw: Array) -> Array:
+        """raw -> value."""
+
+    @staticmethod
+    @abstractmethod
+    def inverse(spec: Any, value: Array) -> Array:
+        """value -> raw; nan or inf where the value lies outside or on the border."""
+
+    @staticmethod
+    @abstractmethod
+    def log_abs_det(spec: Any, raw: Array) -> Array:
+        """log |det d value / d raw|: one number per entry (scalar), vector or matrix."""
+
+    @staticmethod
+    @abstractmethod
+    def project(spec: Any, point: Array) -> Array:
+        """Nearest point of the closed set."""
+
+    @staticmethod
+    @abstractmethod
+    def contains(spec: Any, value: Array) -> Array:
+        """Whether `inverse` is finite here: boolean, one per entry (scalar), vector or matrix."""
+
+
+class Registry:
+    """Spec type -> rule, for one backend. A rule serves its exact type, never a subclass."""
+
+    def __init__(self, backend: str) -> None:
+        self.backend = backend
+        self._rules: dict[type[Spec], type[Rule[Any]]] = {}
+
+    def implements(self, spec_type: type[Spec]) -> Callable[[RuleClass], RuleClass]:
+        """Class decorator that registers a rule; a forgotten verb or a second rule fails here, at import."""
+
+        def register(rule: RuleClass) -> RuleClass:
+            missing = [verb for verb in VERBS if not isinstance(vars(rule).get(verb), staticmethod)]
+            if missing:
+                raise SpecError(f"{self.backend}: {rule.__name__} lacks {', '.join(missing)} as static functions")
+            if spec_type in self._rules:
+                raise SpecError(f"{self.backend}: {spec_type.__name__} already has a rule, {self._rules[spec_type].__name__}")
+            self._rules[spec_type] = rule
+            return rule
+
+        return register
+
+    def __getitem__(self, spec_type: type[Spec]) -> type[Rule[Any]]:
+        try:
+            return self._rules[spec_type]
+        except KeyError:
+            pass
+        if not (isinstance(spec_type, type) and issubclass(spec_type, Spec)):
+            name = getattr(spec_type, "__name__", spec_type)
+            raise SpecError(f"expected a spec such as isoparam.Interval(0, 1), got an object of type {name}")
+        known = ", ".join(sorted(known.__name__ for known in self._rules))
+        raise SpecError(f"the {self.backend} backend has no rule for {spec_type.__name__}; it has: {known}")
+
+    def __iter__(self) -> Any:
+        return iter(self._rules)
+
+    def __contains__(self, spec_type: object) -> bool:
+        return spec_type in self._rules

@@ -1,0 +1,194 @@
+"""What every spec is: frozen data that compares by content and knows its shapes."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from isoparam.errors import SpecError
+
+Shape = tuple[int, ...]
+Kind = Literal["scalar", "vector", "matrix"]
+
+
+class FrozenArray:
+    """A read-only float64 array that hashes and compares by content, so that specs stay static under jit and compile."""
+
+    __slots__ = ("_hash", "data")
+
+    def __init__(self, data: Any) -> None:
+        array = np.array(data, dtype=np.float64)
+        array.setflags(write=False)
+        self.data = array
+        self._hash = hash((array.shape, (array + 0.0).tobytes()))  # + 0.0: equal arrays may hold 0.0 and -0.0
+
+    @property
+    def shape(self) -> Shape:
+        return self.data.shape
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        return isinstance(other, FrozenArray) and self._hash == other._hash and np.array_equal(self.data, other.data)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return FrozenArray, (np.array(self.data),)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.data, dtype=dtype) if copy or dtype not in (None, np.float64) else self.data
+
+    def __repr__(self) -> str:
+        return np.array2string(self.data, separator=", ", threshold=8)
+
+
+Bound = float | FrozenArray
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a spec states about itself; `isoparam catalogue` and the docs print it.
+
+    Attributes:
+        domain: the set, in words and symbols.
+        raw_size: how many raw numbers one value takes.
+        formula: raw -> value.
+        log_abs_det: log |det d value / d raw|, from raw.
+        volume: what the determinant is taken with respect to.
+        projection: the nearest point of the closed set.
+        limits: where float32 and float64 saturate, underflow or overflow.
+        source: where map and convention come from.
+    """
+
+    domain: str
+    raw_size: str
+    formula: str
+    log_abs_det: str
+    volume: str
+    projection: str
+    limits: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Spec(ABC):
+    """One constraint, as data: no arrays of a framework, no state, no default backend.
+
+    Subclasses are final, frozen dataclasses. What a spec *does* stands in two rules of the same
+    name, one in `torch_impl` and one in `jax_impl`, found by the exact type.
+    """
+
+    kind: ClassVar[Kind]
+    facts: ClassVar[Facts]
+
+    def raw_shape(self, value_shape: Shape) -> Shape:
+        """Shape of raw for a value of this shape; SpecError where no value has it."""
+        self._check_shape(value_shape, "value")
+        return self._raw_shape(value_shape)
+
+    def value_shape(self, raw_shape: Shape) -> Shape:
+        """Shape of the value for a raw of this shape; SpecError where no raw has it."""
+        self._check_shape(raw_shape, "raw")
+        return self._value_shape(raw_shape)
+
+    def _raw_shape(self, value_shape: Shape) -> Shape:
+        return value_shape
+
+    def _value_shape(self, raw_shape: Shape) -> Shape:
+        return raw_shape
+
+    @abstractmethod
+    def _check_shape(self, shape: Shape, name: str) -> None:
+        """Raise SpecError unless an array called `name` ("raw" or "value") may have this shape."""
+
+
+@dataclass(frozen=True)
+class ScalarSpec(Spec):
+    """Acts on every entry by itself: raw and value have equal shapes, and array bounds broadcast into them."""
+
+    kind: ClassVar[Kind] = "scalar"
+
+    @cached_property
+    def _bound_shape(self) -> Shape:
+        bounds = (getattr(self, entry.name) for entry in fields(self))
+        return np.broadcast_shapes(*(b.shape for b in bounds if isinstance(b, FrozenArray)))
+
+    def _check_shape(self, shape: Shape, name: str) -> None:
+        if self._bound_shape == ():
+            return
+        try:
+            fits = np.broadcast_shapes(shape, self._bound_shape) == tuple(shape)
+        except ValueError:
+            fits = False
+        if not fits:
+            raise SpecError(
+                f"{self}: bounds of shape {self._bound_shape} do not broadcast into a {name} of shape {tuple(shape)}; "
+                f"give {name} the shape {self._bound_shape}, or that with batch axes in front"
+            )
+
+
+@dataclass(frozen=True)
+class VectorSpec(Spec):
+    """Acts on one axis, by default the last; every other axis is a batch axis."""
+
+    kind: ClassVar[Kind] = "vector"
+    smallest: ClassVar[dict[str, int]]
+    axis: int = field(default=-1, kw_only=True)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.axis, bool) or not isinstance(self.axis, int):
+            raise SpecError(f"{type(self).__name__}: axis={self.axis!r} must be an int, such as axis=-1")
+
+    def _check_shape(self, shape: Shape, name: str) -> None:
+        if not -len(shape) <= self.axis < len(shape):
+            raise SpecError(f"{self}: a {name} of shape {tuple(shape)} has no axis {self.axis}")
+        if shape[self.axis] < self.smallest[name]:
+            raise SpecError(
+                f"{self}: a {name} of shape {tuple(shape)} is empty along axis {self.axis}; "
+                f"it needs at least {self.smallest[name]} there"
+            )
+
+    def _resized(self, shape: Shape, change: int) -> Shape:
+        sizes = list(shape)
+        sizes[self.axis] += change
+        return tuple(sizes)
+
+
+def as_bound(owner: str, name: str, bound: Any) -> Bound:
+    """A finite bound as a float or a FrozenArray; SpecError names the owner, the argument and the value."""
+    try:
+        array = np.asarray(bound)
+    except (TypeError, ValueError, RuntimeError):
+        array = np.asarray(None)
+    if array.dtype.kind not in "iuf":
+        raise SpecError(f"{owner}: {name}={bound!r} must be a real number or a numpy array of them")
+    array = array.astype(np.float64)
+    if array.size == 0:
+        raise SpecError(f"{owner}: {name} is an empty array; leave the bound a number, or give one per entry")
+    if not np.isfinite(array).all():
+        raise SpecError(f"{owner}: {name}={bound!r} must be finite; for a side without a bound use GreaterThan or LessThan")
+    return float(array) if array.ndim == 0 else FrozenArray(array)
+
+
+def check_link(owner: str, link: str, known: tuple[str, ...]) -> None:
+    """Raise SpecError unless `link` is one of `known`."""
+    if link not in known:
+        raise SpecError(f"{owner}: unknown link={link!r}; choose one of {', '.join(map(repr, known))}")
+
+
+def bound_in(bound: Bound, dtype: type[np.floating]) -> np.ndarray:
+    """The bound rounded once to `dtype`, the dtype of the parameter; SpecError where it overflows there."""
+    with np.errstate(over="ignore"):
+        rounded = np.asarray(bound, dtype=np.float64).astype(dtype)
+    if not np.isfinite(rounded).all():
+        raise SpecError(f"bound {bound!r} overflows in {np.dtype(dtype).name} (largest: {np.finfo(dtype).max:.4g})")
+    return rounded
+
+
+def plain(array: np.ndarray) -> Any:
+    """A 0-d array as a Python float (which takes any tensor's dtype), other arrays as they are."""
+    return float(array) if array.ndim == 0 else array

@@ -1,0 +1,319 @@
+"""Scalar specs: every entry is constrained by itself."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from isoparam.errors import SpecError
+from isoparam.specs.base import Bound, Facts, ScalarSpec, as_bound, bound_in, check_link, plain
+
+HALF_LINE_LINKS = ("softplus", "exp")
+INTERVAL_LINKS = ("sigmoid", "tanh")
+_STAN = "Stan Reference Manual, Constraint Transforms"
+
+
+@dataclass(frozen=True)
+class Real(ScalarSpec):
+    """Every real number: value = raw. What an unnamed parameter is.
+
+    Shapes: raw and value are equal, any shape.
+
+    Example:
+        >>> import isoparam as iso
+        >>> iso.Real().raw_shape((3, 2))
+        (3, 2)
+    """
+
+    facts: ClassVar[Facts] = Facts(
+        domain="all real numbers",
+        raw_size="as the value",
+        formula="raw",
+        log_abs_det="0",
+        volume="Lebesgue, per entry",
+        projection="the point itself",
+        limits="none",
+        source="identity",
+    )
+
+
+@dataclass(frozen=True)
+class Positive(ScalarSpec):
+    """Numbers above 0.
+
+        link="softplus"   value = log(1 + exp(raw))   near raw when large: steady steps
+        link="exp"        value = exp(raw)            scale free: multiplicative steps
+
+    Args:
+        link: "softplus" (default) or "exp".
+
+    Shapes: raw and value are equal, any shape.
+
+    Raises:
+        SpecError: for an unknown link.
+
+    Limits: exp overflows above raw = 88.7 (float32) or 709.7 (float64); below -87.3 or -708.3 the value is
+        subnormal, which XLA on the CPU flushes to 0.
+
+    Source: Stan Reference Manual, "Lower bounded scalar" (exp); softplus as in GPyTorch and TFP.
+
+    Example:
+        >>> import isoparam as iso
+        >>> iso.Positive(link="exp")
+        Positive(link='exp')
+    """
+
+    facts: ClassVar[Facts] = Facts(
+        domain="(0, inf)",
+        raw_size="as the value",
+        formula="log(1 + exp(raw)), or exp(raw) with link='exp'",
+        log_abs_det="log sigmoid(raw), or raw",
+        volume="Lebesgue, per entry",
+        projection="max(point, 0)",
+        limits="exp: overflow at raw > 88.7 / 709.7; both: subnormal at raw < -87.3 / -708.3",
+        source=f"{_STAN}, Lower bounded scalar; softplus: GPyTorch, TFP",
+    )
+
+    link: str = "softplus"
+
+    def __post_init__(self) -> None:
+        check_link("Positive", self.link, HALF_LINE_LINKS)
+
+
+@dataclass(frozen=True)
+class GreaterThan(ScalarSpec):
+    """Numbers above a bound.
+
+        link="softplus"   value = bound + log(1 + exp(raw))
+        link="exp"        value = bound + exp(raw)
+
+    Args:
+        bound: the open lower bound, in the unit of the value; a number, or an array that broadcasts into the value.
+        link: "softplus" (default) or "exp".
+
+    Shapes: raw and value are equal, any shape into which the bound broadcasts.
+
+    Raises:
+        SpecError: for a bound that is not finite or not a number, or an unknown link.
+
+    Limits: the value is rounded to the bound itself once the gap is under half its last digit
+        (bound = 1: raw < -16.6 in float32, -36.7 in float64); the gradient stays right.
+
+    Source: Stan Reference Manual, "Lower bounded scalar".
+
+    Example:
+        >>> import isoparam as iso
+        >>> iso.GreaterThan([0.0, 1.0]).raw_shape((5, 2))
+        (5, 2)
+    """
+
+    facts: ClassVar[Facts] = Facts(
+        domain="(bound, inf)",
+        raw_size="as the value",
+        formula="bound + log(1 + exp(raw)), or bound + exp(raw)",
+        log_abs_det="log sigmoid(raw), or raw",
+        volume="Lebesgue, per entry",
+        projection="max(point, bound)",
+        limits="the gap is absorbed by the bound below half an ULP of it",
+        source=f"{_STAN}, Lower bounded scalar",
+    )
+
+    bound: Bound
+    link: str = "softplus"
+
+    def __post_init__(self) -> None:
+        check_link("GreaterThan", self.link, HALF_LINE_LINKS)
+        object.__setattr__(self, "bound", as_bound("GreaterThan", "bound", self.bound))
+
+
+@dataclass(frozen=True)
+class LessThan(ScalarSpec):
+    """Numbers below a bound.
+
+        link="softplus"   value = bound - log(1 + exp(-raw))   increases with raw
+        link="exp"        value = bound - exp(raw)             decreases with raw, as in Stan
+
+    Args:
+        bound: the open upper bound, in the unit of the value; a number, or an array that broadcasts into the value.
+        link: "softplus" (default) or "exp".
+
+    Shapes: raw and value are equal, any shape into which the bound broadcasts.
+
+    Raises:
+        SpecError: for a bound that is not finite or not a number, or an unknown link.
+
+    Limits: as `GreaterThan`, mirrored.
+
+    Source: Stan Reference Manual, "Upper bounded scalar".
+
+    Example:
+        >>> import isoparam as iso
+        >>> iso.LessThan(3, link="exp")
+        LessThan(bound=3.0, link='exp')
+    """
+
+    facts: ClassVar[Facts] = Facts(
+        domain="(-inf, bound)",
+        raw_size="as the value",
+        formula="bound - log(1 + exp(-raw)), or bound - exp(raw)",
+        log_abs_det="log sigmoid(-raw), or raw",
+        volume="Lebesgue, per entry",
+        projection="min(point, bound)",
+        limits="the gap is absorbed by the bound below half an ULP of it",
+        source=f"{_STAN}, Upper bounded scalar",
+    )
+
+    bound: Bound
+    link: str = "softplus"
+
+    def __post_init__(self) -> None:
+        check_link("LessThan", self.link, HALF_LINE_LINKS)
+        object.__setattr__(self, "bound", as_bound("LessThan", "bound", self.bound))
+
+
+@dataclass(frozen=True)
+class Interval(ScalarSpec):
+    """Numbers between two bounds.
+
+        link="sigmoid"   value = low + (high - low) * sigmoid(raw)
+        link="tanh"      value = (low + high)/2 + (high - low)/2 * tanh(raw)   the same map at twice the rate
+
+    Args:
+        low: the open lower bound, in the unit of the value; a number, or an array that broadcasts into the value.
+        high: the open upper bound, likewise; low < high everywhere.
+        link: "sigmoid" (default) or "tanh".
+
+    Shapes: raw and value are equal, any shape into which the bounds broadcast.
+
+    Raises:
+        SpecError: unless low < high, both are finite numbers, and the link is known.
+
+    Limits: the value is rounded to a bound of size 1 beyond |raw| = 16.6 (float32) or 36.7 (float64). The gradient
+        stays right and non-zero until it is subnormal itself, near |raw| = 87 or 708.
+
+    Source: Stan Reference Manual, "Lower and upper bounded scalar".
+
+    Example:
+        >>> import isoparam as iso
+        >>> iso.Interval(1, 0)
+        Traceback (most recent call last):
+        ...
+        isoparam.errors.SpecError: Interval(low=1, high=0): low must be below high; swap them
+    """
+
+    facts: ClassVar[Facts] = Facts(
+        domain="(low, high)",
+        raw_size="as the value",
+        formula="low + (high - low) sigmoid(raw), or mid + half tanh(raw)",
+        log_abs_det="log(high - low) + log sigmoid(raw) + log sigmoid(-raw); tanh: log half + log sech^2(raw)",
+        volume="Lebesgue, per entry",
+        projection="min(max(point, low), high)",
+        limits="the value rounds to a bound beyond |raw| = 16.6 / 36.7; the gradient is subnormal beyond 87 / 708",
+        source=f"{_STAN}, Lower and upper bounded scalar",
+    )
+
+    low: Bound
+    high: Bound
+    link: str = "sigmoid"
+
+    def __post_init__(self) -> None:
+        check_link("Interval", self.link, INTERVAL_LINKS)
+        shown = f"Interval(low={self.low!r}, high={self.high!r})"
+        object.__setattr__(self, "low", as_bound(shown, "low", self.low))
+        object.__setattr__(self, "high", as_bound(shown, "high", self.high))
+        try:
+            ordered = np.less(self.low, self.high)
+        except ValueError:
+            raise SpecError(f"{shown}: the shapes of low and high do not broadcast together") from None
+        if not np.all(ordered):
+            hint = "swap them" if np.all(np.greater(self.low, self.high)) else "every entry needs room between its bounds"
+            raise SpecError(f"{shown}: low must be below high; {hint}")
+
+    def numbers(self, dtype: type[np.floating]) -> "IntervalNumbers":
+        """What the two rules compute with, in the dtype of the parameter."""
+        return _interval_numbers(self, dtype)
+
+
+class IntervalNumbers(NamedTuple):
+    """The bounds of an `Interval` in one dtype, and what follows from them: floats, or arrays for array bounds.
+
+    `mid + mid_tail` is the midpoint to twice the precision, so that a value near it carries one rounding.
+    The map is read as mid + half * tanh(x / 2), where x = rate * raw.
+    """
+
+    low: Any
+    high: Any
+    mid: Any
+    mid_tail: Any
+    half: Any
+    log_peak: Any
+    log_far: Any
+    rate: float
+    steep: bool
+    huge: bool
+
+
+@lru_cache(maxsize=256)
+def _interval_numbers(spec: Interval, dtype: type[np.floating]) -> IntervalNumbers:
+    low, high = bound_in(spec.low, dtype), bound_in(spec.high, dtype)
+    if not np.all(low < high):
+        raise SpecError(f"{spec}: low and high are the same number in {np.dtype(dtype).name}; use a wider dtype")
+    low64, high64 = low.astype(np.float64), high.astype(np.float64)
+    exact_mid, tail = _halved_sum(low64, high64)
+    mid = exact_mid.astype(dtype)
+    half64 = high64 / 2 - low64 / 2
+    half = half64.astype(dtype)
+    rate = 2.0 if spec.link == "tanh" else 1.0
+    log_peak = np.log(half64) - (0.0 if spec.link == "tanh" else np.log(2.0))
+    return IntervalNumbers(
+        low=plain(low),
+        high=plain(high),
+        mid=plain(mid),
+        mid_tail=plain(((exact_mid - mid.astype(np.float64)) + tail).astype(dtype)),
+        half=plain(half),
+        log_peak=plain(log_peak.astype(dtype)),
+        log_far=plain((log_peak + np.log(4.0)).astype(dtype)),
+        rate=rate,
+        steep=bool(np.any(half > 1)),
+        huge=bool(np.any(half > np.finfo(dtype).max / 4)),
+    )
+
+
+def _halved_sum(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(a + b)/2 as a rounded number and its rounding error (Knuth's two-sum)."""
+    a, b = a / 2, b / 2
+    total = a + b
+    virtual = total - a
+    return total, (a - (total - virtual)) + (b - virtual)
+
+
+@dataclass(frozen=True)
+class UnitInterval(ScalarSpec):
+    """Numbers between 0 and 1: probabilities, fractions.
+
+        value = sigmoid(raw) = 1 / (1 + exp(-raw))
+
+    Shapes: raw and value are equal, any shape.
+
+    Limits: the value is rounded to 1 above raw = 16.6 (float32) or 36.7 (float64), and subnormal below -87.3 or
+        -708.3. The gradient stays right and non-zero until it is subnormal itself.
+
+    Source: Stan Reference Manual, "Lower and upper bounded scalar" with bounds 0 and 1.
+
+    Example:
+        >>> import isoparam as iso
+        >>> iso.UnitInterval().facts.domain
+        '(0, 1)'
+    """
+
+    facts: ClassVar[Facts] = Facts(
+        domain="(0, 1)",
+        raw_size="as the value",
+        formula="sigmoid(raw)",
+        log_abs_det="log sigmoid(raw) + log sigmoid(-raw)",
+        volume="Lebesgue, per entry",
+        projection="min(max(point, 0), 1)",
+        limits="the value rounds to 1 above raw = 16.6 / 36.7; the gradient is subnormal beyond 87 / 708",
+        source=f"{_STAN}, Lower and upper bounded scalar",
+    )

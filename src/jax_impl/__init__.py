@@ -1,0 +1,19 @@
+"""isoparam in JAX/Flax: the rules of every spec, and the verbs, trees, modules and training built on them."""
+
+from jax_impl import scalar as _scalar  # noqa: F401  registers the rules
+from jax_impl import vector as _vector  # noqa: F401
+from jax_impl.registry import RULES
+from jax_impl.verbs import contains, forward, initial, inverse, log_abs_det, project, raw_shape
+
+__isoparam__ = "jax"
+
+__all__ = [
+    "RULES",
+    "contains",
+    "forward",
+    "initial",
+    "inverse",
+    "log_abs_det",
+    "project",
+    "raw_shape",
+]

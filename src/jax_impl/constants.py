@@ -1,0 +1,38 @@
+"""Numbers that follow from a spec, in the dtype of an array: floats, or arrays for array bounds.
+
+They are computed in numpy, outside of what jax.jit traces, which takes each result as a constant.
+"""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from isoparam.specs import Interval
+from isoparam.specs.base import Bound, bound_in, plain
+from isoparam.specs.scalar import IntervalNumbers
+from isoparam.specs.vector import Helmert, helmert
+
+
+def bound_like(bound: Bound, array: Array) -> Any:
+    """A bound in the dtype of an array: a float, or an array on its device."""
+    return _placed(plain(bound_in(bound, _numpy(array))))
+
+
+def numbers_like(spec: Interval, array: Array) -> IntervalNumbers:
+    """The numbers of an interval in the dtype of an array: floats, or arrays on its device."""
+    return IntervalNumbers(*(_placed(part) for part in spec.numbers(_numpy(array))))
+
+
+def helmert_like(array: Array) -> Helmert:
+    """The Helmert matrix with a row for each entry of the last axis of an array."""
+    return Helmert(*(_placed(part) for part in helmert(array.shape[-1], _numpy(array))))
+
+
+def _numpy(array: Array) -> Any:
+    return np.dtype(array.dtype).type
+
+
+def _placed(part: Any) -> Any:
+    return jnp.asarray(part) if isinstance(part, np.ndarray) else part

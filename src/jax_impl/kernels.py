@@ -1,0 +1,203 @@
+"""The maps behind the scalar and vector rules, with hand-written derivatives; e = exp(-|x|) throughout."""
+
+from typing import Any
+
+import jax.numpy as jnp
+from jax import Array, lax
+
+from jax_impl.constants import helmert_like
+from jax_impl.derivatives import with_rule, with_slope
+from jax_impl.elementary import LN2, atanh, exp, expm1, log, log1p, shielded, tanh, two_sum
+
+
+def decay(x: Array) -> Array:
+    """e = exp(-|x|), written without |x|, whose derivative at 0 would be wrong for every map below."""
+    return exp(jnp.where(x < 0, x, -x))
+
+
+@with_slope(lambda x: -sigmoid_slope(x) * tanh(x / 2))
+def sigmoid_slope(x: Array) -> Array:
+    """sigmoid'(x) = e/(1 + e)^2: never falsely zero, unlike y(1 - y)."""
+    e = decay(x)
+    return e / (1 + e * (2 + e))
+
+
+@with_slope(sigmoid_slope)
+def sigmoid(x: Array) -> Array:
+    """1/(1 + exp(-x))."""
+    e = decay(x)
+    return jnp.where(x < 0, e, 1.0) / (1 + e)
+
+
+@with_slope(sigmoid)
+def softplus(x: Array) -> Array:
+    """log(1 + exp(x)) = max(x, 0) + log1p(e)."""
+    tail = log1p(decay(x))
+    return jnp.where(x < 0, tail, x + tail)
+
+
+@with_slope(lambda y: -1 / expm1(-y))
+def softplus_inverse(y: Array) -> Array:
+    """log(exp(y) - 1), for y > 0.
+
+    Within (0.35, 1.1), around its zero at ln 2, as log1p(2 expm1(y - ln 2)); elsewhere log(expm1(y)); above 40 it is y.
+    """
+    ln2, ln2_tail = LN2[y.dtype.name]
+    middle = log1p(2 * expm1((y - shielded(ln2, y)) - ln2_tail))
+    outer = log(expm1(jnp.minimum(y, 40.0)))
+    return jnp.where(y > 40, y, jnp.where((y > 0.35) & (y < 1.1), middle, outer))
+
+
+def log_ratio(left: Array, right: Array, half_difference: Array, half_sum: Any) -> Array:
+    """log(left/right), accurate where the two are close: there 2 atanh(half_difference/half_sum)."""
+    near = (left < 3 * right) & (right < 3 * left)
+    quotient = left / right
+    whole = (quotient > jnp.finfo(left.dtype).tiny) & (quotient < jnp.inf)
+    far = jnp.where(whole, log(jnp.where(whole, quotient, 1.0)), log(left) - log(right))
+    return jnp.where(near, 2 * atanh(jnp.where(near, half_difference / half_sum, 0.0)), far)
+
+
+@with_slope(lambda x, half, steep: -between_slope(x, half, steep) * tanh(x / 2))
+def between_slope(x: Array, half: Any, steep: bool) -> Array:
+    """d/dx (half tanh(x/2)) = half 2e/(1 + e)^2."""
+    e = decay(x)
+    return _scaled_decay(x, half, 2 / (1 + e * (2 + e)), steep)
+
+
+@with_slope(lambda x, low, high, mid, mid_tail, half, steep: between_slope(x, half, steep))
+def between(x: Array, low: Any, high: Any, mid: Any, mid_tail: Any, half: Any, steep: bool) -> Array:
+    """mid + half tanh(x/2), measured from the nearest of low, mid and high so that no digit is lost."""
+    gap = _scaled_decay(x, half, 2 / (1 + decay(x)), steep)
+    middle = mid + (shielded(mid_tail, x) + half * tanh(x / 2))
+    return jnp.where((x > -1) & (x < 1), middle, jnp.where(x < 0, low + gap, high - gap))
+
+
+@with_slope(lambda x, log_peak, log_far: -tanh(x / 2))
+def between_log_slope(x: Array, log_peak: Any, log_far: Any) -> Array:
+    """log of the derivative of `between`: log_peak at x = 0, log_far - |x| - 2 log1p(e) in the tails."""
+    inner = (x > -1) & (x < 1)
+    t = jnp.where(inner, tanh(x / 2), 0.0)
+    outer = (log_far + jnp.where(x < 0, x, -x)) - 2 * log1p(decay(x))
+    return jnp.where(inner, log_peak + log1p(-t * t), outer)
+
+
+def _scaled_decay(x: Array, half: Any, factor: Array, steep: bool) -> Array:
+    """half exp(-|x|) factor; a half above 1 (steep) joins between two square roots of the exponential, which underflow later."""
+    near = half * (decay(x) * factor)
+    if not steep:
+        return near
+    root = decay(x / 2)
+    return jnp.where((x < -40) | (x > 40), (half * root) * root * factor, near)
+
+
+def on_one_grid(x: Array, size: float) -> tuple[Array, Array]:
+    """x as head + tail, exactly. The heads of a vector are multiples of the last digit of size * max|x|, so that
+    up to `size` of them add up without rounding, in any order.
+    """
+    largest = lax.stop_gradient(jnp.max(jnp.abs(x), axis=-1, keepdims=True, initial=0.0))
+    grid = jnp.minimum(size * largest, jnp.finfo(x.dtype).max / 8)
+    head = (grid + x) - grid
+    return head, x - head
+
+
+def sum_once(x: Array) -> Array:
+    """Sum along the last axis, which is kept, rounded once."""
+    head, tail = on_one_grid(x, 4.0 * x.shape[-1])
+    return jnp.sum(head, axis=-1, keepdims=True) + jnp.sum(tail, axis=-1, keepdims=True)
+
+
+@with_rule(
+    push=lambda x, y, tangent: jnp.cumsum(tangent, axis=-1),
+    pull=lambda x, y, cotangent: _reverse_cumsum(cotangent),
+)
+def cumsum(x: Array) -> Array:
+    """Cumulative sum along the last axis, each result rounded once."""
+    head, tail = on_one_grid(x, 4.0 * x.shape[-1])
+    return jnp.cumsum(head, axis=-1) + jnp.cumsum(tail, axis=-1)
+
+
+@with_rule(
+    push=lambda x, y, tangent: _softmax_derivative(y, _helmert_transposed(tangent)),
+    pull=lambda x, y, cotangent: _helmert(_softmax_derivative(y, cotangent)),
+)
+def helmert_softmax(x: Array) -> Array:
+    """softmax(H^T x) along the last axis: n numbers to n + 1 positive ones that sum to 1."""
+    _, weights, total = _helmert_exponentials(x)
+    return weights / total
+
+
+@with_rule(
+    push=lambda x, y, tangent: jnp.sum(_centred(helmert_softmax(x)) * _helmert_transposed(tangent), axis=-1),
+    pull=lambda x, y, cotangent: _helmert(_centred(helmert_softmax(x))) * cotangent[..., None],
+)
+def helmert_logsumexp(x: Array) -> Array:
+    """log sum exp(H^T x) along the last axis, which is -sum_k log(weight_k)/(n + 1), since H^T x sums to 0."""
+    peak, _, total = _helmert_exponentials(x)
+    return (peak + log(total))[..., 0]
+
+
+def helmert_log(y: Array) -> Array:
+    """H log y: the inverse of `helmert_softmax`, free of the scale of y."""
+    top = jnp.max(y, axis=-1, keepdims=True)
+    return _helmert(log_ratio(y, top, y - top, y + top))
+
+
+def _helmert_exponentials(x: Array) -> tuple[Array, Array, Array]:
+    """max z, exp(z - max z) and its sum for z = H^T x, with z to twice the precision: |z| may be in the hundreds."""
+    matrix = helmert_like(x)
+    head, tail = on_one_grid(x, matrix.half_digits)
+    # Heads have half the digits, so head * matrix.ahead is exact; the rest is small and may round.
+    upper, lower = on_one_grid(head * matrix.ahead, 4.0 * x.shape[-1])
+    lower = lower + (tail * matrix.ahead + x * matrix.ahead_rest)
+    sums, sums_tail = _after(_reverse_cumsum(upper)), _after(_reverse_cumsum(lower))
+    z, error = two_sum(sums, -_before(head * matrix.behind))
+    z_tail = error + (sums_tail - _before(tail * matrix.behind + x * matrix.behind_rest))
+    peak = jnp.max(z, axis=-1, keepdims=True)
+    gap, error = two_sum(z, -peak)
+    z_tail = z_tail + error
+    exponent = gap + z_tail
+    rest = z_tail - (exponent - gap)
+    weights = exp(exponent)
+    weights = weights + weights * rest
+    return peak, weights, sum_once(weights)
+
+
+def _softmax_derivative(y: Array, tangent: Array) -> Array:
+    """(diag y - y y^T) tangent, measured from the largest weight so that nothing cancels at a vertex. Symmetric."""
+    largest = jnp.arange(y.shape[-1]) == jnp.argmax(y, axis=-1, keepdims=True)
+    others = jnp.where(largest, 0.0, y)
+    offset = tangent - jnp.sum(jnp.where(largest, tangent, 0.0), axis=-1, keepdims=True)
+    change = others * (offset - jnp.sum(others * offset, axis=-1, keepdims=True))
+    return jnp.where(largest, -jnp.sum(change, axis=-1, keepdims=True), change)
+
+
+def _helmert(u: Array) -> Array:
+    """H u: N numbers to N - 1."""
+    matrix = helmert_like(u[..., 1:])
+    return (matrix.ahead + matrix.ahead_rest) * jnp.cumsum(u, axis=-1)[..., :-1] - (matrix.behind + matrix.behind_rest) * u[
+        ..., 1:
+    ]
+
+
+def _helmert_transposed(t: Array) -> Array:
+    """H^T t: N - 1 numbers to N."""
+    matrix = helmert_like(t)
+    return _after(_reverse_cumsum((matrix.ahead + matrix.ahead_rest) * t)) - _before((matrix.behind + matrix.behind_rest) * t)
+
+
+def _centred(y: Array) -> Array:
+    return y - 1 / y.shape[-1]
+
+
+def _reverse_cumsum(x: Array) -> Array:
+    return lax.cumsum(x, axis=x.ndim - 1, reverse=True)
+
+
+def _before(x: Array) -> Array:
+    """0 in front of x."""
+    return jnp.concatenate([jnp.zeros_like(x, shape=(*x.shape[:-1], 1)), x], axis=-1)
+
+
+def _after(x: Array) -> Array:
+    """0 behind x."""
+    return jnp.concatenate([x, jnp.zeros_like(x, shape=(*x.shape[:-1], 1))], axis=-1)

@@ -1,0 +1,62 @@
+"""Rules of the vector specs: the last axis as a whole."""
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from isoparam.rules import Rule
+from isoparam.specs import Ordered, Simplex
+from jax_impl.kernels import cumsum, helmert_log, helmert_logsumexp, helmert_softmax
+from jax_impl.projections import project_ordered, project_simplex
+from jax_impl.registry import RULES
+from jax_impl.scalar import gap, gap_inverse, gap_log_slope
+
+
+@RULES.implements(Simplex)
+class SimplexRule(Rule[Array]):
+    @staticmethod
+    def forward(spec: Simplex, raw: Array) -> Array:
+        return helmert_softmax(raw)
+
+    @staticmethod
+    def inverse(spec: Simplex, value: Array) -> Array:
+        return helmert_log(value)
+
+    @staticmethod
+    def log_abs_det(spec: Simplex, raw: Array) -> Array:
+        n = raw.shape[-1] + 1
+        return float(np.log(n)) / 2 - n * helmert_logsumexp(raw)
+
+    @staticmethod
+    def project(spec: Simplex, point: Array) -> Array:
+        return project_simplex(point)
+
+    @staticmethod
+    def contains(spec: Simplex, value: Array) -> Array:
+        tolerance = 4 * value.shape[-1] * float(jnp.finfo(value.dtype).eps)
+        sums_to_one = jnp.abs(jnp.sum(value, axis=-1) - 1) <= tolerance
+        return jnp.all(value > 0, axis=-1) & sums_to_one
+
+
+@RULES.implements(Ordered)
+class OrderedRule(Rule[Array]):
+    @staticmethod
+    def forward(spec: Ordered, raw: Array) -> Array:
+        return cumsum(jnp.concatenate([raw[..., :1], gap(spec.link, raw[..., 1:])], axis=-1))
+
+    @staticmethod
+    def inverse(spec: Ordered, value: Array) -> Array:
+        gaps = value[..., 1:] - value[..., :-1]
+        return jnp.concatenate([value[..., :1], gap_inverse(spec.link, gaps)], axis=-1)
+
+    @staticmethod
+    def log_abs_det(spec: Ordered, raw: Array) -> Array:
+        return jnp.sum(gap_log_slope(spec.link, raw[..., 1:]), axis=-1)
+
+    @staticmethod
+    def project(spec: Ordered, point: Array) -> Array:
+        return project_ordered(point)
+
+    @staticmethod
+    def contains(spec: Ordered, value: Array) -> Array:
+        return jnp.all(value[..., 1:] > value[..., :-1], axis=-1) & jnp.all(jnp.isfinite(value), axis=-1)

@@ -1,0 +1,218 @@
+"""The public verbs: check the arguments once, move the axis, call the rule, give back the dtype that came in."""
+
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from isoparam.errors import DomainError, SpecError
+from isoparam.specs import Spec, VectorSpec
+from jax_impl.registry import RULES
+
+
+def forward(spec: Spec, raw: Array) -> Array:
+    """The constrained value of raw.
+
+    Args:
+        spec: what the value obeys, such as `isoparam.Interval(0, 1)`.
+        raw: any floating array of a shape that the spec accepts.
+
+    Returns:
+        An array of the same dtype; shape `spec.value_shape(raw.shape)`.
+
+    Raises:
+        SpecError: for something that is no floating array, or a shape that does not fit the spec.
+
+    Example:
+        >>> import isoparam as iso, jax.numpy as jnp
+        >>> from isoparam.jax import forward
+        >>> forward(iso.Simplex(), jnp.zeros(3)).tolist()
+        [0.25, 0.25, 0.25, 0.25]
+    """
+    return _apply(spec, raw, "raw", _checked(spec).value_shape, RULES[type(spec)].forward, moved=True)
+
+
+def inverse(spec: Spec, value: Array, check: bool = True) -> Array:
+    """The raw that has this value.
+
+    Args:
+        spec: what the value obeys.
+        value: a point inside the set.
+        check: look whether the value lies inside and raise if not. Under jit, vmap and grad, where no
+            number can be looked at, an outside value gives nan and a border gives an infinity.
+
+    Returns:
+        An array of the same dtype; shape `spec.raw_shape(value.shape)`.
+
+    Raises:
+        SpecError: for something that is no floating array, or a shape that does not fit the spec.
+        DomainError: for a value outside the set, or on its border, where raw would be infinite.
+
+    Example:
+        >>> import isoparam as iso, jax.numpy as jnp
+        >>> from isoparam.jax import inverse
+        >>> inverse(iso.Interval(0, 2), jnp.asarray(1.0)).item()
+        0.0
+    """
+    if check and is_concrete(value):
+        inside = np.asarray(contains(spec, value))
+        if not inside.all():
+            raise DomainError(_outside(spec, np.asarray(value), inside))
+    return _apply(spec, value, "value", _checked(spec).raw_shape, RULES[type(spec)].inverse, moved=True)
+
+
+def log_abs_det(spec: Spec, raw: Array) -> Array:
+    """log |det d value / d raw|, from raw; `spec.facts.volume` says for which volume.
+
+    Returns:
+        One number per entry (scalar specs), per vector, or per matrix.
+
+    Raises:
+        SpecError: for something that is no floating array, or a shape that does not fit the spec.
+
+    Example:
+        >>> import isoparam as iso, jax.numpy as jnp
+        >>> from isoparam.jax import log_abs_det
+        >>> log_abs_det(iso.Positive(link="exp"), jnp.asarray([1.0, 2.0])).tolist()
+        [1.0, 2.0]
+    """
+    return _apply(spec, raw, "raw", _checked(spec).value_shape, RULES[type(spec)].log_abs_det, moved=False)
+
+
+def project(spec: Spec, point: Array) -> Array:
+    """The nearest point of the closed set, in the Euclidean norm.
+
+    Args:
+        spec: the set.
+        point: any floating array of the shape of a value.
+
+    Raises:
+        SpecError: for something that is no floating array, or a shape that does not fit the spec.
+
+    Example:
+        >>> import isoparam as iso, jax.numpy as jnp
+        >>> from isoparam.jax import project
+        >>> project(iso.Simplex(), jnp.asarray([2.0, 0.0])).tolist()
+        [1.0, 0.0]
+    """
+    return _apply(spec, point, "value", _checked(spec).raw_shape, RULES[type(spec)].project, moved=True)
+
+
+def contains(spec: Spec, value: Array) -> Array:
+    """Whether a value lies inside the set, so that `inverse` accepts it: not on a border that only raw = inf reaches.
+
+    Returns:
+        Booleans: one per entry (scalar specs), per vector, or per matrix. A simplex may miss its sum by 4 N eps.
+
+    Raises:
+        SpecError: for something that is no floating array, or a shape that does not fit the spec.
+
+    Example:
+        >>> import isoparam as iso, jax.numpy as jnp
+        >>> from isoparam.jax import contains
+        >>> contains(iso.Positive(), jnp.asarray([1.0, 0.0])).tolist()
+        [True, False]
+    """
+    return _apply(spec, value, "value", _checked(spec).raw_shape, RULES[type(spec)].contains, moved=False)
+
+
+def raw_shape(spec: Spec, value_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Shape of raw for a value of this shape.
+
+    Raises:
+        SpecError: for a shape that does not fit the spec.
+
+    Example:
+        >>> import isoparam as iso
+        >>> from isoparam.jax import raw_shape
+        >>> raw_shape(iso.Simplex(), (5, 3))
+        (5, 2)
+    """
+    return _checked(spec).raw_shape(tuple(value_shape))
+
+
+def initial(spec: Any, value_shape: Any, rng: np.random.Generator | None = None, dtype: Any = None) -> Any:
+    """A raw start: zeros, or standard normal numbers from a numpy Generator (the same in both backends).
+
+    Args:
+        spec: a spec, or a dict of them.
+        value_shape: the shape of the value, or a dict of shapes with the same keys.
+        rng: draw from this generator, in the order of the dict; None starts at zero.
+        dtype: a floating dtype; by default JAX's default.
+
+    Raises:
+        SpecError: for a shape that does not fit its spec, or dicts with different keys.
+
+    Example:
+        >>> import isoparam as iso
+        >>> from isoparam.jax import initial
+        >>> initial({"w": iso.Simplex()}, {"w": (3,)})["w"].tolist()
+        [0.0, 0.0]
+    """
+    if isinstance(spec, Mapping):
+        if not isinstance(value_shape, Mapping) or set(spec) != set(value_shape):
+            raise SpecError(f"specs and value shapes must have the same keys: {list(spec)} against {value_shape!r}")
+        return {name: initial(spec[name], value_shape[name], rng, dtype) for name in spec}
+    shape = raw_shape(spec, value_shape)
+    numbers = np.zeros(shape) if rng is None else rng.standard_normal(shape)
+    if dtype is None:
+        return jnp.asarray(numbers, dtype=float)
+    with _precision_of(np.zeros((), dtype)):
+        return jnp.asarray(numbers, dtype=dtype)
+
+
+def is_concrete(array: Any) -> bool:
+    """Whether the numbers can be looked at: not under jit, vmap or grad."""
+    return not isinstance(array, jax.core.Tracer)
+
+
+def _apply(
+    spec: Spec, array: Any, name: str, result_shape: Callable[..., Any], rule: Callable[..., Array], moved: bool
+) -> Array:
+    """Check `array`, run `rule` on it in float32 or float64 with the axis of a vector spec last, and undo both."""
+    _check(spec, array, name)
+    result_shape(array.shape)
+    with _precision_of(array):
+        array = jnp.asarray(array)
+        dtype = array.dtype
+        wide = array if dtype in (jnp.float32, jnp.float64) else array.astype(jnp.float32)
+        axis = spec.axis if isinstance(spec, VectorSpec) else -1
+        result = rule(spec, wide if axis == -1 else jnp.moveaxis(wide, axis, -1))
+        if moved and axis != -1:
+            result = jnp.moveaxis(result, -1, axis)
+        return result.astype(dtype) if jnp.issubdtype(result.dtype, jnp.floating) else result
+
+
+def _checked(spec: Any) -> Spec:
+    """The spec itself, or SpecError for anything else."""
+    if not isinstance(spec, Spec):
+        raise SpecError(f"expected a spec such as isoparam.Interval(0, 1), got {spec!r}")
+    return spec
+
+
+def _check(spec: Spec, array: Any, name: str) -> None:
+    if not isinstance(array, Array | np.ndarray | np.generic):
+        raise SpecError(f"{spec}: {name} must be a JAX or numpy array, got {type(array).__name__}: use jnp.asarray({name})")
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        raise SpecError(f"{spec}: {name} must be floating, got {array.dtype}; write 1.0 for 1, or {name}.astype(float)")
+
+
+def _precision_of(array: Any) -> Any:
+    """float64 arrays keep their dtype in a program that has x64 off."""
+    wide = array.dtype == np.float64 and not jax.config.jax_enable_x64
+    return jax.enable_x64(True) if wide else nullcontext()
+
+
+def _outside(spec: Spec, value: np.ndarray, inside: np.ndarray) -> str:
+    where = tuple(int(i) for i in np.argwhere(~inside)[0])
+    axis = spec.axis if isinstance(spec, VectorSpec) else None
+    shown = value[where] if axis is None else np.moveaxis(value, axis, -1)[where]
+    place = f" at {where}" if where else ""
+    return (
+        f"value {np.array2string(np.asarray(shown), threshold=8)}{place} is not inside {spec.facts.domain} of {spec}; "
+        f"move it inside, or start from project(spec, value) moved off the border"
+    )

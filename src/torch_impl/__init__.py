@@ -1,0 +1,19 @@
+"""isoparam in PyTorch: the rules of every spec, and the verbs, trees, modules and training built on them."""
+
+from torch_impl import scalar as _scalar  # noqa: F401  registers the rules
+from torch_impl import vector as _vector  # noqa: F401
+from torch_impl.registry import RULES
+from torch_impl.verbs import contains, forward, initial, inverse, log_abs_det, project, raw_shape
+
+__isoparam__ = "torch"
+
+__all__ = [
+    "RULES",
+    "contains",
+    "forward",
+    "initial",
+    "inverse",
+    "log_abs_det",
+    "project",
+    "raw_shape",
+]

@@ -1,0 +1,52 @@
+"""Numbers that follow from a spec, in the dtype and on the device of a tensor: floats, or tensors for array bounds.
+
+They are computed in numpy, outside of what torch.compile traces, which takes each result as a constant.
+"""
+
+from operator import index
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor as Array
+
+from isoparam.specs import Interval
+from isoparam.specs.base import Bound, bound_in, plain
+from isoparam.specs.scalar import IntervalNumbers
+from isoparam.specs.vector import Helmert, helmert
+
+NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
+
+
+def bound_like(bound: Bound, array: Array) -> Any:
+    """A bound in the dtype of an array: a float, or an array on its device."""
+    return _bound(bound, array.dtype, array.device)
+
+
+def numbers_like(spec: Interval, array: Array) -> IntervalNumbers:
+    """The numbers of an interval in the dtype of an array: floats, or arrays on its device."""
+    return IntervalNumbers(*_numbers(spec, array.dtype, array.device))
+
+
+def helmert_like(array: Array) -> Helmert:
+    """The Helmert matrix with a row for each entry of the last axis of an array."""
+    return Helmert(*_helmert(index(array.shape[-1]), array.dtype, array.device))
+
+
+@torch.compiler.assume_constant_result
+def _bound(bound: Bound, dtype: torch.dtype, device: torch.device) -> Any:
+    return _placed(plain(bound_in(bound, NUMPY[dtype])), device)
+
+
+@torch.compiler.assume_constant_result
+def _numbers(spec: Interval, dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
+    return tuple(_placed(part, device) for part in spec.numbers(NUMPY[dtype]))
+
+
+@torch.compiler.assume_constant_result
+def _helmert(rows: int, dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
+    return tuple(_placed(part, device) for part in helmert(rows, NUMPY[dtype]))
+
+
+def _placed(part: Any, device: torch.device) -> Any:
+    return torch.as_tensor(part, device=device) if isinstance(part, np.ndarray) else part

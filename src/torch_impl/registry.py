@@ -1,0 +1,5 @@
+"""The torch rules, by spec type: `@RULES.implements(MySpec)` adds one."""
+
+from isoparam.rules import Registry
+
+RULES = Registry("torch")

@@ -1,0 +1,180 @@
+"""Rules of the scalar specs: every entry by itself."""
+
+import numpy as np
+import torch
+from torch import Tensor as Array
+
+from isoparam.rules import Rule
+from isoparam.specs import GreaterThan, Interval, LessThan, Positive, Real, UnitInterval
+from torch_impl.constants import bound_like, numbers_like
+from torch_impl.elementary import exp, log
+from torch_impl.kernels import between, between_log_slope, log_ratio, sigmoid, softplus, softplus_inverse
+from torch_impl.registry import RULES
+
+
+@RULES.implements(Real)
+class RealRule(Rule[Array]):
+    @staticmethod
+    def forward(spec: Real, raw: Array) -> Array:
+        return raw
+
+    @staticmethod
+    def inverse(spec: Real, value: Array) -> Array:
+        return value
+
+    @staticmethod
+    def log_abs_det(spec: Real, raw: Array) -> Array:
+        return torch.zeros_like(raw)
+
+    @staticmethod
+    def project(spec: Real, point: Array) -> Array:
+        return point
+
+    @staticmethod
+    def contains(spec: Real, value: Array) -> Array:
+        return torch.isfinite(value)
+
+
+@RULES.implements(Positive)
+class PositiveRule(Rule[Array]):
+    @staticmethod
+    def forward(spec: Positive, raw: Array) -> Array:
+        return gap(spec.link, raw)
+
+    @staticmethod
+    def inverse(spec: Positive, value: Array) -> Array:
+        return gap_inverse(spec.link, value)
+
+    @staticmethod
+    def log_abs_det(spec: Positive, raw: Array) -> Array:
+        return gap_log_slope(spec.link, raw)
+
+    @staticmethod
+    def project(spec: Positive, point: Array) -> Array:
+        return torch.where(point < 0, 0.0, point)
+
+    @staticmethod
+    def contains(spec: Positive, value: Array) -> Array:
+        return (value > 0) & torch.isfinite(value)
+
+
+@RULES.implements(GreaterThan)
+class GreaterThanRule(Rule[Array]):
+    @staticmethod
+    def forward(spec: GreaterThan, raw: Array) -> Array:
+        return bound_like(spec.bound, raw) + gap(spec.link, raw)
+
+    @staticmethod
+    def inverse(spec: GreaterThan, value: Array) -> Array:
+        return gap_inverse(spec.link, value - bound_like(spec.bound, value))
+
+    @staticmethod
+    def log_abs_det(spec: GreaterThan, raw: Array) -> Array:
+        return gap_log_slope(spec.link, raw)
+
+    @staticmethod
+    def project(spec: GreaterThan, point: Array) -> Array:
+        bound = bound_like(spec.bound, point)
+        return torch.where(point < bound, bound, point)
+
+    @staticmethod
+    def contains(spec: GreaterThan, value: Array) -> Array:
+        return (value > bound_like(spec.bound, value)) & torch.isfinite(value)
+
+
+@RULES.implements(LessThan)
+class LessThanRule(Rule[Array]):
+    @staticmethod
+    def forward(spec: LessThan, raw: Array) -> Array:
+        return bound_like(spec.bound, raw) - gap(spec.link, mirrored(spec, raw))
+
+    @staticmethod
+    def inverse(spec: LessThan, value: Array) -> Array:
+        return mirrored(spec, gap_inverse(spec.link, bound_like(spec.bound, value) - value))
+
+    @staticmethod
+    def log_abs_det(spec: LessThan, raw: Array) -> Array:
+        return gap_log_slope(spec.link, mirrored(spec, raw))
+
+    @staticmethod
+    def project(spec: LessThan, point: Array) -> Array:
+        bound = bound_like(spec.bound, point)
+        return torch.where(point > bound, bound, point)
+
+    @staticmethod
+    def contains(spec: LessThan, value: Array) -> Array:
+        return (value < bound_like(spec.bound, value)) & torch.isfinite(value)
+
+
+@RULES.implements(Interval)
+class IntervalRule(Rule[Array]):
+    @staticmethod
+    def forward(spec: Interval, raw: Array) -> Array:
+        n = numbers_like(spec, raw)
+        return between(n.rate * raw, n.low, n.high, n.mid, n.mid_tail, n.half, n.steep)
+
+    @staticmethod
+    def inverse(spec: Interval, value: Array) -> Array:
+        n = numbers_like(spec, value)
+        unit = 0.5 if n.huge else 1.0  # high - low may overflow
+        left = unit * value - unit * n.low
+        right = unit * n.high - unit * value
+        return log_ratio(left, right, (value - n.mid) - n.mid_tail, n.half) / n.rate
+
+    @staticmethod
+    def log_abs_det(spec: Interval, raw: Array) -> Array:
+        n = numbers_like(spec, raw)
+        return between_log_slope(n.rate * raw, n.log_peak, n.log_far)
+
+    @staticmethod
+    def project(spec: Interval, point: Array) -> Array:
+        n = numbers_like(spec, point)
+        return torch.where(point < n.low, n.low, torch.where(point > n.high, n.high, point))
+
+    @staticmethod
+    def contains(spec: Interval, value: Array) -> Array:
+        n = numbers_like(spec, value)
+        return (value > n.low) & (value < n.high)
+
+
+@RULES.implements(UnitInterval)
+class UnitIntervalRule(Rule[Array]):
+    @staticmethod
+    def forward(spec: UnitInterval, raw: Array) -> Array:
+        return sigmoid(raw)
+
+    @staticmethod
+    def inverse(spec: UnitInterval, value: Array) -> Array:
+        return log_ratio(value, 1 - value, value - 0.5, 0.5)
+
+    @staticmethod
+    def log_abs_det(spec: UnitInterval, raw: Array) -> Array:
+        return between_log_slope(raw, float(np.log(0.25)), 0.0)
+
+    @staticmethod
+    def project(spec: UnitInterval, point: Array) -> Array:
+        return torch.where(point < 0, 0.0, torch.where(point > 1, 1.0, point))
+
+    @staticmethod
+    def contains(spec: UnitInterval, value: Array) -> Array:
+        return (value > 0) & (value < 1)
+
+
+def gap(link: str, raw: Array) -> Array:
+    """A positive number from any number, by "softplus" or "exp"."""
+    return softplus(raw) if link == "softplus" else exp(raw)
+
+
+def gap_inverse(link: str, gap: Array) -> Array:
+    """The number whose gap this is."""
+    return softplus_inverse(gap) if link == "softplus" else log(gap)
+
+
+def gap_log_slope(link: str, raw: Array) -> Array:
+    """log d gap / d raw."""
+    return -softplus(-raw) if link == "softplus" else raw
+
+
+def mirrored(spec: LessThan, raw: Array) -> Array:
+    """The argument of the gap under an upper bound: softplus increases with raw, exp decreases as in Stan."""
+    return -raw if spec.link == "softplus" else raw

@@ -1,0 +1,208 @@
+"""The public verbs: check the arguments once, move the axis, call the rule, give back the dtype that came in."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor as Array
+
+from isoparam.errors import DomainError, SpecError
+from isoparam.specs import Spec, VectorSpec
+from torch_impl.registry import RULES
+
+
+def forward(spec: Spec, raw: Array) -> Array:
+    """The constrained value of raw.
+
+    Args:
+        spec: what the value obeys, such as `isoparam.Interval(0, 1)`.
+        raw: any floating array of a shape that the spec accepts.
+
+    Returns:
+        An array of the same dtype; shape `spec.value_shape(raw.shape)`.
+
+    Raises:
+        SpecError: for something that is no floating array, or a shape that does not fit the spec.
+
+    Example:
+        >>> import isoparam as iso, torch
+        >>> from isoparam.torch import forward
+        >>> forward(iso.Simplex(), torch.zeros(3)).tolist()
+        [0.25, 0.25, 0.25, 0.25]
+    """
+    return _apply(spec, raw, "raw", _checked(spec).value_shape, RULES[type(spec)].forward, moved=True)
+
+
+def inverse(spec: Spec, value: Array, check: bool = True) -> Array:
+    """The raw that has this value.
+
+    Args:
+        spec: what the value obeys.
+        value: a point inside the set.
+        check: look whether the value lies inside and raise if not. Under compile, vmap and grad, where no
+            number can be looked at, an outside value gives nan and a border gives an infinity.
+
+    Returns:
+        An array of the same dtype; shape `spec.raw_shape(value.shape)`.
+
+    Raises:
+        SpecError: for something that is no floating array, or a shape that does not fit the spec.
+        DomainError: for a value outside the set, or on its border, where raw would be infinite.
+
+    Example:
+        >>> import isoparam as iso, torch
+        >>> from isoparam.torch import inverse
+        >>> inverse(iso.Interval(0, 2), torch.tensor(1.0)).item()
+        0.0
+    """
+    if check and is_concrete(value):
+        inside = contains(spec, value)
+        if not bool(inside.all()):
+            raise DomainError(_outside(spec, value.detach().double().cpu().numpy(), inside.cpu().numpy()))
+    return _apply(spec, value, "value", _checked(spec).raw_shape, RULES[type(spec)].inverse, moved=True)
+
+
+def log_abs_det(spec: Spec, raw: Array) -> Array:
+    """log |det d value / d raw|, from raw; `spec.facts.volume` says for which volume.
+
+    Returns:
+        One number per entry (scalar specs), per vector, or per matrix.
+
+    Raises:
+        SpecError: for something that is no floating array, or a shape that does not fit the spec.
+
+    Example:
+        >>> import isoparam as iso, torch
+        >>> from isoparam.torch import log_abs_det
+        >>> log_abs_det(iso.Positive(link="exp"), torch.tensor([1.0, 2.0])).tolist()
+        [1.0, 2.0]
+    """
+    return _apply(spec, raw, "raw", _checked(spec).value_shape, RULES[type(spec)].log_abs_det, moved=False)
+
+
+def project(spec: Spec, point: Array) -> Array:
+    """The nearest point of the closed set, in the Euclidean norm.
+
+    Args:
+        spec: the set.
+        point: any floating array of the shape of a value.
+
+    Raises:
+        SpecError: for something that is no floating array, or a shape that does not fit the spec.
+
+    Example:
+        >>> import isoparam as iso, torch
+        >>> from isoparam.torch import project
+        >>> project(iso.Simplex(), torch.tensor([2.0, 0.0])).tolist()
+        [1.0, 0.0]
+    """
+    return _apply(spec, point, "value", _checked(spec).raw_shape, RULES[type(spec)].project, moved=True)
+
+
+def contains(spec: Spec, value: Array) -> Array:
+    """Whether a value lies inside the set, so that `inverse` accepts it: not on a border that only raw = inf reaches.
+
+    Returns:
+        Booleans: one per entry (scalar specs), per vector, or per matrix. A simplex may miss its sum by 4 N eps.
+
+    Raises:
+        SpecError: for something that is no floating array, or a shape that does not fit the spec.
+
+    Example:
+        >>> import isoparam as iso, torch
+        >>> from isoparam.torch import contains
+        >>> contains(iso.Positive(), torch.tensor([1.0, 0.0])).tolist()
+        [True, False]
+    """
+    return _apply(spec, value, "value", _checked(spec).raw_shape, RULES[type(spec)].contains, moved=False)
+
+
+def raw_shape(spec: Spec, value_shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Shape of raw for a value of this shape.
+
+    Raises:
+        SpecError: for a shape that does not fit the spec.
+
+    Example:
+        >>> import isoparam as iso
+        >>> from isoparam.torch import raw_shape
+        >>> raw_shape(iso.Simplex(), (5, 3))
+        (5, 2)
+    """
+    return _checked(spec).raw_shape(tuple(value_shape))
+
+
+def initial(spec: Any, value_shape: Any, rng: np.random.Generator | None = None, dtype: Any = None) -> Any:
+    """A raw start: zeros, or standard normal numbers from a numpy Generator (the same in both backends).
+
+    Args:
+        spec: a spec, or a dict of them.
+        value_shape: the shape of the value, or a dict of shapes with the same keys.
+        rng: draw from this generator, in the order of the dict; None starts at zero.
+        dtype: a floating dtype; by default torch's default dtype.
+
+    Raises:
+        SpecError: for a shape that does not fit its spec, or dicts with different keys.
+
+    Example:
+        >>> import isoparam as iso
+        >>> from isoparam.torch import initial
+        >>> initial({"w": iso.Simplex()}, {"w": (3,)})["w"].tolist()
+        [0.0, 0.0]
+    """
+    if isinstance(spec, Mapping):
+        if not isinstance(value_shape, Mapping) or set(spec) != set(value_shape):
+            raise SpecError(f"specs and value shapes must have the same keys: {list(spec)} against {value_shape!r}")
+        return {name: initial(spec[name], value_shape[name], rng, dtype) for name in spec}
+    shape = raw_shape(spec, value_shape)
+    numbers = np.zeros(shape) if rng is None else rng.standard_normal(shape)
+    return torch.as_tensor(numbers, dtype=torch.get_default_dtype() if dtype is None else dtype)
+
+
+def is_concrete(array: Any) -> bool:
+    """Whether the numbers can be looked at: not under compile, vmap or grad."""
+    if torch.compiler.is_compiling() or not isinstance(array, Array) or array.is_meta:
+        return False
+    # No public name says whether a torch.func transform wraps a tensor.
+    return type(array).__name__ != "FakeTensor" and not torch._C._functorch.is_functorch_wrapped_tensor(array)
+
+
+def _apply(
+    spec: Spec, array: Any, name: str, result_shape: Callable[..., Any], rule: Callable[..., Array], moved: bool
+) -> Array:
+    """Check `array`, run `rule` on it in float32 or float64 with the axis of a vector spec last, and undo both."""
+    _check(spec, array, name)
+    result_shape(array.shape)
+    dtype = array.dtype
+    wide = array if dtype in (torch.float32, torch.float64) else array.float()
+    axis = spec.axis if isinstance(spec, VectorSpec) else -1
+    result = rule(spec, wide if axis == -1 else torch.movedim(wide, axis, -1))
+    if moved and axis != -1:
+        result = torch.movedim(result, -1, axis)
+    return result.to(dtype) if result.is_floating_point() else result
+
+
+def _checked(spec: Any) -> Spec:
+    """The spec itself, or SpecError for anything else."""
+    if not isinstance(spec, Spec):
+        raise SpecError(f"expected a spec such as isoparam.Interval(0, 1), got {spec!r}")
+    return spec
+
+
+def _check(spec: Spec, array: Any, name: str) -> None:
+    if not isinstance(array, Array):
+        raise SpecError(f"{spec}: {name} must be a torch tensor, got {type(array).__name__}: use torch.as_tensor({name})")
+    if not array.is_floating_point():
+        raise SpecError(f"{spec}: {name} must be floating, got {array.dtype}; write 1.0 for 1, or {name}.double()")
+
+
+def _outside(spec: Spec, value: np.ndarray, inside: np.ndarray) -> str:
+    where = tuple(int(i) for i in np.argwhere(~inside)[0])
+    axis = spec.axis if isinstance(spec, VectorSpec) else None
+    shown = value[where] if axis is None else np.moveaxis(value, axis, -1)[where]
+    place = f" at {where}" if where else ""
+    return (
+        f"value {np.array2string(np.asarray(shown), threshold=8)}{place} is not inside {spec.facts.domain} of {spec}; "
+        f"move it inside, or start from project(spec, value) moved off the border"
+    )
