@@ -1,4 +1,4 @@
-"""isoparam in JAX/Flax. `from isoparam.jax import forward, constrain, ...`; `isoparam.jax` and its twin export the same names."""
+"""isoparam in JAX/Flax: `from isoparam.jax import forward, constrain, ...`; its twin has the same names."""
 
 from isoparam.backends import load as _load
 

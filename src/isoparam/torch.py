@@ -1,4 +1,4 @@
-"""isoparam in PyTorch. `from isoparam.torch import forward, constrain, ...`; `isoparam.torch` and its twin export the same names."""
+"""isoparam in PyTorch: `from isoparam.torch import forward, constrain, ...`; its twin has the same names."""
 
 from isoparam.backends import load as _load
 

@@ -25,7 +25,19 @@ _RANGE = {"float32": 110.0, "float64": 760.0}
 _EXPONENT = {"float32": (jnp.int32, 127, 23), "float64": (jnp.int64, 1023, 52)}
 
 
-@with_slope(lambda x: exp(x))
+def _exp_slope(x: Array) -> Array:
+    return exp(x)
+
+
+def _tanh_slope(x: Array) -> Array:
+    return sech2(x)
+
+
+def _sech2_slope(x: Array) -> Array:
+    return -2 * tanh(x) * sech2(x)
+
+
+@with_slope(_exp_slope)
 def exp(x: Array) -> Array:
     """e^x."""
     k, (head, tail) = _reduced(x)
@@ -33,7 +45,7 @@ def exp(x: Array) -> Array:
     return _scaled(total + (error + tail), k)
 
 
-@with_slope(lambda x: exp(x))
+@with_slope(_exp_slope)
 def expm1(x: Array) -> Array:
     """e^x - 1, without cancellation near 0."""
     k, (head, tail) = _reduced(x)
@@ -56,7 +68,7 @@ def log1p(x: Array) -> Array:
     return lax.log(total) + error / total
 
 
-@with_slope(lambda x: sech2(x))
+@with_slope(_tanh_slope)
 def tanh(x: Array) -> Array:
     """tanh x = m/(2 + m) with m = expm1(2|x|), and the sign of x."""
     m = expm1(2 * jnp.minimum(lax.abs(x), 22.0))
@@ -65,7 +77,7 @@ def tanh(x: Array) -> Array:
     return jnp.copysign(ratio - ratio * (error / total), x)
 
 
-@with_slope(lambda x: -2 * tanh(x) * sech2(x))
+@with_slope(_sech2_slope)
 def sech2(x: Array) -> Array:
     """tanh'(x) = 4e/(1 + e)^2 with e = exp(-2|x|)."""
     size = lax.abs(x)

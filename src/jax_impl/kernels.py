@@ -15,7 +15,11 @@ def decay(x: Array) -> Array:
     return exp(jnp.where(x < 0, x, -x))
 
 
-@with_slope(lambda x: -sigmoid_slope(x) * tanh(x / 2))
+def _sigmoid_curvature(x: Array) -> Array:
+    return -sigmoid_slope(x) * tanh(x / 2)
+
+
+@with_slope(_sigmoid_curvature)
 def sigmoid_slope(x: Array) -> Array:
     """sigmoid'(x) = e/(1 + e)^2: never falsely zero, unlike y(1 - y)."""
     e = decay(x)
@@ -57,7 +61,11 @@ def log_ratio(left: Array, right: Array, half_difference: Array, half_sum: Any) 
     return jnp.where(near, 2 * atanh(jnp.where(near, half_difference / half_sum, 0.0)), far)
 
 
-@with_slope(lambda x, half, steep: -between_slope(x, half, steep) * tanh(x / 2))
+def _between_curvature(x: Array, half: Any, steep: bool) -> Array:
+    return -between_slope(x, half, steep) * tanh(x / 2)
+
+
+@with_slope(_between_curvature)
 def between_slope(x: Array, half: Any, steep: bool) -> Array:
     """d/dx (half tanh(x/2)) = half 2e/(1 + e)^2."""
     e = decay(x)
@@ -82,7 +90,7 @@ def between_log_slope(x: Array, log_peak: Any, log_far: Any) -> Array:
 
 
 def _scaled_decay(x: Array, half: Any, factor: Array, steep: bool) -> Array:
-    """half exp(-|x|) factor; a half above 1 (steep) joins between two square roots of the exponential, which underflow later."""
+    """half exp(-|x|) factor; a half above 1 (steep) joins between two roots of the exponential, which underflow later."""
     near = half * (decay(x) * factor)
     if not steep:
         return near

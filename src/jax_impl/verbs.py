@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.core import Tracer
 
 from isoparam.errors import DomainError, SpecError
 from isoparam.specs import Spec, VectorSpec
@@ -167,7 +168,7 @@ def initial(spec: Any, value_shape: Any, rng: np.random.Generator | None = None,
 
 def is_concrete(array: Any) -> bool:
     """Whether the numbers can be looked at: not under jit, vmap or grad."""
-    return not isinstance(array, jax.core.Tracer)
+    return not isinstance(array, Tracer)
 
 
 def _apply(
@@ -203,7 +204,7 @@ def _check(spec: Spec, array: Any, name: str) -> None:
 
 def _precision_of(array: Any) -> Any:
     """float64 arrays keep their dtype in a program that has x64 off."""
-    wide = array.dtype == np.float64 and not jax.config.jax_enable_x64
+    wide = array.dtype == np.float64 and not jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]
     return jax.enable_x64(True) if wide else nullcontext()
 
 

@@ -30,7 +30,7 @@ def with_slope(slope: Callable[..., Any]) -> Callable[[Callable[..., Any]], Call
                 _keep(ctx, inputs)
 
             @staticmethod
-            def backward(ctx: Any, cotangent: Tensor) -> Any:
+            def backward(ctx: Any, cotangent: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
                 inputs = _kept(ctx)
                 return cotangent * slope(*inputs), *(None for _ in inputs[1:])
 
@@ -40,7 +40,7 @@ def with_slope(slope: Callable[..., Any]) -> Callable[[Callable[..., Any]], Call
                 ctx.save_for_forward(*_keep(ctx, inputs))
 
             @staticmethod
-            def jvp(ctx: Any, tangent: Tensor, *_: Any) -> Tensor:
+            def jvp(ctx: Any, tangent: Tensor, *_: Any) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
                 return tangent * slope(*_kept(ctx))
 
         # Dynamo counts the parameters of `forward` to know that it takes no ctx.
@@ -74,7 +74,7 @@ def with_rule(push: Callable[..., Any], pull: Callable[..., Any]) -> Callable[[C
                 ctx.save_for_backward(inputs[0], output)
 
             @staticmethod
-            def backward(ctx: Any, cotangent: Tensor) -> Tensor:
+            def backward(ctx: Any, cotangent: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
                 return pull(*ctx.saved_tensors, cotangent)
 
         class Both(Reverse):
@@ -84,7 +84,7 @@ def with_rule(push: Callable[..., Any], pull: Callable[..., Any]) -> Callable[[C
                 ctx.save_for_forward(inputs[0], output)
 
             @staticmethod
-            def jvp(ctx: Any, tangent: Tensor) -> Tensor:
+            def jvp(ctx: Any, tangent: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
                 return push(*ctx.saved_tensors, tangent)
 
         @wraps(function)

@@ -18,12 +18,24 @@ LN2 = {
 }
 
 
+def _exp_slope(x: Array) -> Array:
+    return exp(x)
+
+
+def _tanh_slope(x: Array) -> Array:
+    return sech2(x)
+
+
+def _sech2_slope(x: Array) -> Array:
+    return -2 * tanh(x) * sech2(x)
+
+
 def exp(x: Array) -> Array:
     """e^x."""
     return torch.exp(x)
 
 
-@with_slope(lambda x: exp(x))
+@with_slope(_exp_slope)
 def expm1(x: Array) -> Array:
     """e^x - 1, without cancellation near 0."""
     return torch.expm1(x)
@@ -39,13 +51,13 @@ def log1p(x: Array) -> Array:
     return torch.log1p(x)
 
 
-@with_slope(lambda x: sech2(x))
+@with_slope(_tanh_slope)
 def tanh(x: Array) -> Array:
     """tanh x."""
     return torch.tanh(x)
 
 
-@with_slope(lambda x: -2 * tanh(x) * sech2(x))
+@with_slope(_sech2_slope)
 def sech2(x: Array) -> Array:
     """tanh'(x) = 4e/(1 + e)^2 with e = exp(-2|x|)."""
     size = torch.abs(x)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor as Array
+from torch._C._functorch import is_functorch_wrapped_tensor  # pyright: ignore[reportMissingImports]  no public name says this
 
 from isoparam.errors import DomainError, SpecError
 from isoparam.specs import Spec, VectorSpec
@@ -164,8 +165,7 @@ def is_concrete(array: Any) -> bool:
     """Whether the numbers can be looked at: not under compile, vmap or grad."""
     if torch.compiler.is_compiling() or not isinstance(array, Array) or array.is_meta:
         return False
-    # No public name says whether a torch.func transform wraps a tensor.
-    return type(array).__name__ != "FakeTensor" and not torch._C._functorch.is_functorch_wrapped_tensor(array)
+    return type(array).__name__ != "FakeTensor" and not is_functorch_wrapped_tensor(array)
 
 
 def _apply(

@@ -26,6 +26,7 @@ class FrozenArray:
 
     @property
     def shape(self) -> Shape:
+        """Shape of the array."""
         return self.data.shape
 
     def __hash__(self) -> int:
