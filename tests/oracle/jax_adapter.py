@@ -1,0 +1,140 @@
+"""What the scorer of 50-digit references calls, answered by isoparam.jax: `score.py jax_adapter.py FILE.json...`.
+
+Kinds that isoparam does not have raise NotImplementedError. Arrays are 1-D numpy, `dtype` is "float32" or "float64".
+Every call is jitted; the compiled function is kept per (quantity, spec), and by JAX per shape and dtype.
+"""
+
+from functools import cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import isoparam as iso
+from isoparam import jax as backend
+
+KINDS = {
+    "unit_interval": lambda: iso.UnitInterval(),
+    "interval_ab": lambda a, b: iso.Interval(a, b),
+    "interval_narrow": lambda a, b: iso.Interval(a, b),
+    "interval_wide": lambda a, b: iso.Interval(a, b),
+    "positive_exp": lambda *zero: iso.Positive(link="exp"),
+    "positive_softplus": lambda *zero: iso.Positive(),
+    "lower_exp": lambda a: iso.GreaterThan(a, link="exp"),
+    "lower_softplus": lambda a: iso.GreaterThan(a),
+    "upper_exp": lambda b: iso.LessThan(b, link="exp"),
+    "upper_softplus": lambda b: iso.LessThan(b),
+    "tanh": lambda: iso.Interval(-1, 1, link="tanh"),
+    "simplex_ilr": lambda: iso.Simplex(),
+    "row_stochastic_ilr": lambda rows, columns: iso.Simplex(),
+    "ordered": lambda: iso.Ordered(link="exp"),
+    "ordered_sp": lambda: iso.Ordered(),
+}
+SETS = {
+    "box": lambda low, high: iso.Interval(low, high),
+    "non_negative": lambda: iso.Positive(),
+    "simplex": lambda total: iso.Simplex(),
+    "row_stochastic": lambda rows, columns: iso.Simplex(),
+    "ordered": lambda: iso.Ordered(),
+}
+
+
+def forward(kind, params, x, dtype):
+    return _call("forward", _spec(KINDS, kind, params), _shaped(x, kind, params))
+
+
+def inverse(kind, params, y, dtype):
+    # Under jit nothing is checked: a border gives an infinity, an outside value nan.
+    return _call("inverse", _spec(KINDS, kind, params), _shaped(y, kind, params))
+
+
+def log_abs_det(kind, params, x, dtype):
+    result = _call("log_abs_det", _spec(KINDS, kind, params), _shaped(x, kind, params))
+    return result.sum() if kind == "row_stochastic_ilr" else result
+
+
+def vjp(kind, params, x, w, dtype):
+    return _call("vjp", _spec(KINDS, kind, params), _shaped(x, kind, params), w)
+
+
+def grad_log_abs_det(kind, params, x, dtype):
+    return _call("grad_log_abs_det", _spec(KINDS, kind, params), _shaped(x, kind, params))
+
+
+def inverse_vjp(kind, params, y, w, dtype):
+    return _call("inverse_vjp", _spec(KINDS, kind, params), _shaped(y, kind, params), w)
+
+
+def project(kind, params, x, dtype):
+    spec, point = _spec(SETS, kind, params), _shaped(x, kind, params)
+    total = params["p"][0] if kind == "simplex" else 1.0
+    if np.frexp(total)[0] != 0.5:
+        raise NotImplementedError(f"a simplex that sums to {total}: only powers of two scale exactly")
+    scale = point.dtype.type(total)
+    return scale * _call("project", spec, point / scale)
+
+
+def _forward(spec, raw):
+    return backend.forward(spec, raw)
+
+
+def _inverse(spec, value):
+    return backend.inverse(spec, value)
+
+
+def _log_abs_det(spec, raw):
+    return backend.log_abs_det(spec, raw)
+
+
+def _project(spec, point):
+    return backend.project(spec, point)
+
+
+def _vjp(spec, raw, cotangent):
+    value, pull = jax.vjp(lambda raw: backend.forward(spec, raw), raw)
+    return pull(cotangent.reshape(value.shape))[0]
+
+
+def _grad_log_abs_det(spec, raw):
+    return jax.grad(lambda raw: jnp.sum(backend.log_abs_det(spec, raw)))(raw)
+
+
+def _inverse_vjp(spec, value, cotangent):
+    raw, pull = jax.vjp(lambda value: backend.inverse(spec, value), value)
+    return pull(cotangent.reshape(raw.shape))[0]
+
+
+QUANTITIES = {
+    "forward": _forward,
+    "inverse": _inverse,
+    "log_abs_det": _log_abs_det,
+    "project": _project,
+    "vjp": _vjp,
+    "grad_log_abs_det": _grad_log_abs_det,
+    "inverse_vjp": _inverse_vjp,
+}
+
+
+def _call(quantity, spec, *arrays):
+    with jax.enable_x64(True):
+        return np.asarray(_jitted(quantity, spec)(*arrays))
+
+
+@cache
+def _jitted(quantity, spec):
+    return jax.jit(lambda *arrays: QUANTITIES[quantity](spec, *arrays))
+
+
+def _spec(table, kind, params):
+    if kind not in table:
+        raise NotImplementedError(kind)
+    return _made(table[kind], params["p"])
+
+
+@cache
+def _made(make, numbers):
+    return make(*numbers)
+
+
+def _shaped(array, kind, params):
+    return array.reshape(int(params["p"][0]), -1) if kind.startswith("row_stochastic") else array

@@ -1,0 +1,99 @@
+"""What the scorer of 50-digit references calls, answered by isoparam.torch: `score.py torch_adapter.py FILE.json...`.
+
+Kinds that isoparam does not have raise NotImplementedError. Arrays are 1-D numpy, `dtype` is "float32" or "float64".
+"""
+
+from functools import cache
+
+import numpy as np
+import torch
+
+import isoparam as iso
+from isoparam import torch as backend
+
+KINDS = {
+    "unit_interval": lambda: iso.UnitInterval(),
+    "interval_ab": lambda a, b: iso.Interval(a, b),
+    "interval_narrow": lambda a, b: iso.Interval(a, b),
+    "interval_wide": lambda a, b: iso.Interval(a, b),
+    "positive_exp": lambda *zero: iso.Positive(link="exp"),
+    "positive_softplus": lambda *zero: iso.Positive(),
+    "lower_exp": lambda a: iso.GreaterThan(a, link="exp"),
+    "lower_softplus": lambda a: iso.GreaterThan(a),
+    "upper_exp": lambda b: iso.LessThan(b, link="exp"),
+    "upper_softplus": lambda b: iso.LessThan(b),
+    "tanh": lambda: iso.Interval(-1, 1, link="tanh"),
+    "simplex_ilr": lambda: iso.Simplex(),
+    "row_stochastic_ilr": lambda rows, columns: iso.Simplex(),
+    "ordered": lambda: iso.Ordered(link="exp"),
+    "ordered_sp": lambda: iso.Ordered(),
+}
+SETS = {
+    "box": lambda low, high: iso.Interval(low, high),
+    "non_negative": lambda: iso.Positive(),
+    "simplex": lambda total: iso.Simplex(),
+    "row_stochastic": lambda rows, columns: iso.Simplex(),
+    "ordered": lambda: iso.Ordered(),
+}
+
+
+def forward(kind, params, x, dtype):
+    return backend.forward(_spec(KINDS, kind, params), _tensor(x, kind, params)).numpy()
+
+
+def inverse(kind, params, y, dtype):
+    # Unchecked, as under compile: a border gives an infinity, an outside value nan.
+    return backend.inverse(_spec(KINDS, kind, params), _tensor(y, kind, params), check=False).numpy()
+
+
+def log_abs_det(kind, params, x, dtype):
+    result = backend.log_abs_det(_spec(KINDS, kind, params), _tensor(x, kind, params))
+    return (result.sum() if kind == "row_stochastic_ilr" else result).numpy()
+
+
+def vjp(kind, params, x, w, dtype):
+    raw = _tensor(x, kind, params).requires_grad_()
+    value = backend.forward(_spec(KINDS, kind, params), raw)
+    return _gradient(value, raw, torch.from_numpy(np.array(w)).reshape(value.shape))
+
+
+def grad_log_abs_det(kind, params, x, dtype):
+    raw = _tensor(x, kind, params).requires_grad_()
+    total = backend.log_abs_det(_spec(KINDS, kind, params), raw)
+    return _gradient(total, raw, torch.ones_like(total))
+
+
+def inverse_vjp(kind, params, y, w, dtype):
+    value = _tensor(y, kind, params).requires_grad_()
+    raw = backend.inverse(_spec(KINDS, kind, params), value, check=False)
+    return _gradient(raw, value, torch.from_numpy(np.array(w)).reshape(raw.shape))
+
+
+def project(kind, params, x, dtype):
+    spec, point = _spec(SETS, kind, params), _tensor(x, kind, params)
+    total = params["p"][0] if kind == "simplex" else 1.0
+    if np.frexp(total)[0] != 0.5:
+        raise NotImplementedError(f"a simplex that sums to {total}: only powers of two scale exactly")
+    return (total * backend.project(spec, point / total)).numpy()
+
+
+def _spec(table, kind, params):
+    if kind not in table:
+        raise NotImplementedError(kind)
+    return _made(table[kind], params["p"])
+
+
+@cache
+def _made(make, numbers):
+    return make(*numbers)
+
+
+def _tensor(array, kind, params):
+    tensor = torch.from_numpy(np.array(array))
+    return tensor.reshape(int(params["p"][0]), -1) if kind.startswith("row_stochastic") else tensor
+
+
+def _gradient(result, leaf, cotangent):
+    if not result.requires_grad:
+        return np.zeros(leaf.shape, leaf.detach().numpy().dtype)
+    return torch.autograd.grad(result, leaf, cotangent)[0].numpy()
