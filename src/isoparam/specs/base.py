@@ -113,6 +113,9 @@ class ScalarSpec(Spec):
 
     kind: ClassVar[Kind] = "scalar"
 
+    def __post_init__(self) -> None:
+        _ = self._bound_shape  # kept from here on: torch.compile cannot enter the lock of a cached_property
+
     @cached_property
     def _bound_shape(self) -> Shape:
         bounds = (getattr(self, entry.name) for entry in fields(self))

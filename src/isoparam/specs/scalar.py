@@ -79,6 +79,7 @@ class Positive(ScalarSpec):
 
     def __post_init__(self) -> None:
         check_link("Positive", self.link, HALF_LINE_LINKS)
+        super().__post_init__()
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,7 @@ class GreaterThan(ScalarSpec):
     def __post_init__(self) -> None:
         check_link("GreaterThan", self.link, HALF_LINE_LINKS)
         object.__setattr__(self, "bound", as_bound("GreaterThan", "bound", self.bound))
+        super().__post_init__()
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,7 @@ class LessThan(ScalarSpec):
     def __post_init__(self) -> None:
         check_link("LessThan", self.link, HALF_LINE_LINKS)
         object.__setattr__(self, "bound", as_bound("LessThan", "bound", self.bound))
+        super().__post_init__()
 
 
 @dataclass(frozen=True)
@@ -229,6 +232,7 @@ class Interval(ScalarSpec):
         if not np.all(ordered):
             hint = "swap them" if np.all(np.greater(self.low, self.high)) else "every entry needs room between its bounds"
             raise SpecError(f"{shown}: low must be below high; {hint}")
+        super().__post_init__()
 
     def numbers(self, dtype: type[np.floating]) -> "IntervalNumbers":
         """What the two rules compute with, in the dtype of the parameter."""
