@@ -1,0 +1,20 @@
+"""PROVES: how far apart two arrays, or two backends, are. Public tools that see numpy arrays only."""
+
+from isoparam.parity.budgets import BUDGETS, STAGES, Budget, budgets_for
+from isoparam.parity.report import Divergence, Report, Row
+from isoparam.parity.ulp import Worst, max_relative, max_ulp, relative_difference, ulp_distance
+
+__all__ = [
+    "BUDGETS",
+    "STAGES",
+    "Budget",
+    "Divergence",
+    "Report",
+    "Row",
+    "Worst",
+    "budgets_for",
+    "max_relative",
+    "max_ulp",
+    "relative_difference",
+    "ulp_distance",
+]

@@ -1,0 +1,87 @@
+"""A report as one self-contained HTML page: no scripts, no fonts, no files beside it."""
+
+from html import escape
+from string import Template
+
+from isoparam.parity.report import Report, Row
+from isoparam.parity.text import count, small
+
+STYLE = """
+:root { color-scheme: light dark; --line: #8884; --good: #1a7f37; --bad: #cf222e; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 3rem auto; padding: 0 1.5rem; }
+h1 { font-size: 1.5rem; margin: 0 0 .25rem; }
+p.facts { margin: 0 0 1.5rem; opacity: .7; }
+.verdict { border-left: 4px solid var(--good); padding: .5rem 1rem; background: #8881; }
+.verdict.over { border-color: var(--bad); }
+.verdict pre { margin: .5rem 0 0; white-space: pre-wrap; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; margin-top: 1.5rem; font-variant-numeric: tabular-nums; }
+th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line); white-space: nowrap; }
+th { font-weight: 600; }
+.number { text-align: right; }
+tr.over td { color: var(--bad); font-weight: 600; }
+"""
+
+PAGE = Template("""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>$title</title>
+<style>$style</style>
+</head>
+<body>
+<h1>$title</h1>
+<p class="facts">$facts</p>
+<div class="verdict$over">$verdict</div>
+<div class="scroll">
+<table>
+<thead><tr><th>stage</th><th class="number">step</th><th>parameter</th><th></th><th class="number">torch</th>
+<th class="number">jax</th><th class="number">ULP</th><th class="number">relative</th>
+<th class="number">allowed</th></tr></thead>
+<tbody>
+$rows
+</tbody>
+</table>
+</div>
+<p class="facts">torch and jax: the entry where the two are furthest apart. relative: over the largest entry of the
+parameter; this is what the budget judges. Point at the last column for the cause of the allowance.</p>
+</body>
+</html>
+""")
+
+
+def page(report: Report) -> str:
+    """The report as HTML text."""
+    versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
+    facts = f"{report.steps} steps of {report.optimizer}, {report.dtype} on {report.device}, seed {report.seed}; {versions}"
+    return PAGE.substitute(
+        title=escape(f"Parity of {report.problem}"),
+        style=STYLE,
+        facts=escape(facts),
+        over="" if report.ok else " over",
+        verdict=_verdict(report),
+        rows="\n".join(_row(row) for row in report.rows),
+    )
+
+
+def _verdict(report: Report) -> str:
+    if report.ok:
+        return (
+            f"All {len(report.rows)} rows within budget. Parameters at most {count(report.max_ulp)} ULP, "
+            f"{small(report.max_relative)} relative apart."
+        )
+    over = sum(not row.ok for row in report.rows)
+    return f"{over} of {len(report.rows)} rows over budget.<pre>{escape(str(report.first_divergence))}</pre>"
+
+
+def _row(row: Row) -> str:
+    entry = f"[{', '.join(map(str, row.index))}]" if row.index else ""
+    cells = "".join(f"<td>{escape(text)}</td>" for text in (row.where + entry, row.quantity))
+    numbers = (f"{row.torch!r}", f"{row.jax!r}", count(row.ulp), small(row.relative))
+    counts = "".join(f'<td class="number">{escape(text)}</td>' for text in numbers)
+    over = "" if row.ok else ' class="over"'
+    return (
+        f'<tr{over}><td>{row.stage}</td><td class="number">{row.step}</td>'
+        f'{cells}{counts}<td class="number" title="{escape(row.budget.cause)}">{small(row.budget.relative)}</td></tr>'
+    )
