@@ -11,8 +11,9 @@ from jax_impl.elementary import LN2, atanh, exp, expm1, log, log1p, shielded, ta
 
 
 def decay(x: Array) -> Array:
-    """e = exp(-|x|), written without |x|, whose derivative at 0 would be wrong for every map below."""
-    return exp(jnp.where(x < 0, x, -x))
+    """e = exp(-|x|)."""
+    # twin: torch.compile differentiates this body under torch.func, so there it is written without |x|.
+    return exp(-lax.abs(x))
 
 
 def _sigmoid_curvature(x: Array) -> Array:
@@ -61,41 +62,51 @@ def log_ratio(left: Array, right: Array, half_difference: Array, half_sum: Any) 
     return jnp.where(near, 2 * atanh(jnp.where(near, half_difference / half_sum, 0.0)), far)
 
 
-def _between_curvature(x: Array, half: Any, steep: bool) -> Array:
-    return -between_slope(x, half, steep) * tanh(x / 2)
+def _between_curvature(raw: Array, half: Any, rate: float, steep: bool) -> Array:
+    return -rate * between_slope(raw, half, rate, steep) * tanh((rate / 2) * raw)
 
 
 @with_slope(_between_curvature)
-def between_slope(x: Array, half: Any, steep: bool) -> Array:
-    """d/dx (half tanh(x/2)) = half 2e/(1 + e)^2."""
+def between_slope(raw: Array, half: Any, rate: float, steep: bool) -> Array:
+    """d value / d raw of `between`: half 2 rate e/(1 + e)^2."""
+    x = rate * raw
     e = decay(x)
-    return _scaled_decay(x, half, 2 / (1 + e * (2 + e)), steep)
+    return _scaled_decay(x, half, (2 * rate) / (1 + e * (2 + e)), steep)
 
 
-@with_slope(lambda x, low, high, mid, mid_tail, half, steep: between_slope(x, half, steep))
-def between(x: Array, low: Any, high: Any, mid: Any, mid_tail: Any, half: Any, steep: bool) -> Array:
-    """mid + half tanh(x/2), measured from the nearest of low, mid and high so that no digit is lost."""
+@with_slope(lambda raw, low, high, mid, mid_tail, half, rate, steep, crosses: between_slope(raw, half, rate, steep))
+def between(
+    raw: Array, low: Any, high: Any, mid: Any, mid_tail: Any, half: Any, rate: float, steep: bool, crosses: bool
+) -> Array:
+    """mid + half tanh(x/2) with x = rate raw, measured from the nearest of low, mid and high so that no digit is lost."""
+    x = rate * raw
     gap = _scaled_decay(x, half, 2 / (1 + decay(x)), steep)
-    middle = mid + (shielded(mid_tail, x) + half * tanh(x / 2))
-    return jnp.where((x > -1) & (x < 1), middle, jnp.where(x < 0, low + gap, high - gap))
+    outer = jnp.where(x < 0, low + gap, high - gap)
+    if not crosses:
+        return outer
+    rise = half * tanh((rate / 2) * raw)
+    if steep:  # raw / 2 may underflow where half * raw / 2 does not
+        rise = jnp.where((raw > -1e-30) & (raw < 1e-30), (half * (rate / 2)) * raw, rise)
+    return jnp.where((x > -1) & (x < 1), mid + (shielded(mid_tail, raw) + rise), outer)
 
 
-@with_slope(lambda x, log_peak, log_far: -tanh(x / 2))
-def between_log_slope(x: Array, log_peak: Any, log_far: Any) -> Array:
-    """log of the derivative of `between`: log_peak at x = 0, log_far - |x| - 2 log1p(e) in the tails."""
-    inner = (x > -1) & (x < 1)
-    t = jnp.where(inner, tanh(x / 2), 0.0)
+@with_slope(lambda raw, log_peak, log_far, rate: -rate * tanh((rate / 2) * raw))
+def between_log_slope(raw: Array, log_peak: Any, log_far: Any, rate: float) -> Array:
+    """log of the derivative of `between`: log_peak at 0, log_far - |x| - 2 log1p(e) in the tails, x = rate raw."""
+    x = rate * raw
+    inner = (x > -2) & (x < 2)
+    t = jnp.where(inner, tanh((rate / 2) * raw), 0.0)
     outer = (log_far + jnp.where(x < 0, x, -x)) - 2 * log1p(decay(x))
     return jnp.where(inner, log_peak + log1p(-t * t), outer)
 
 
 def _scaled_decay(x: Array, half: Any, factor: Array, steep: bool) -> Array:
-    """half exp(-|x|) factor; a half above 1 (steep) joins between two roots of the exponential, which underflow later."""
+    """half exp(-|x|) factor; a steep half goes between two roots of the exponential, which else underflows first."""
     near = half * (decay(x) * factor)
     if not steep:
         return near
     root = decay(x / 2)
-    return jnp.where((x < -40) | (x > 40), (half * root) * root * factor, near)
+    return jnp.where((x < -40) | (x > 40), (half * root) * (root * factor), near)
 
 
 def on_one_grid(x: Array, size: float) -> tuple[Array, Array]:
@@ -105,7 +116,7 @@ def on_one_grid(x: Array, size: float) -> tuple[Array, Array]:
     largest = lax.stop_gradient(jnp.max(jnp.abs(x), axis=-1, keepdims=True, initial=0.0))
     grid = jnp.minimum(size * largest, jnp.finfo(x.dtype).max / 8)
     head = (grid + x) - grid
-    return head, x - head
+    return head, jnp.where(x == head, 0.0, x - head)  # an infinity is all head
 
 
 def sum_once(x: Array) -> Array:
@@ -126,32 +137,50 @@ def cumsum(x: Array) -> Array:
 
 @with_rule(
     push=lambda x, y, tangent: _softmax_derivative(y, _helmert_transposed(tangent)),
-    pull=lambda x, y, cotangent: _helmert(_softmax_derivative(y, cotangent)),
+    pull=lambda x, y, cotangent: _helmert_pull(_softmax_derivative(y, cotangent)),
 )
 def helmert_softmax(x: Array) -> Array:
     """softmax(H^T x) along the last axis: n numbers to n + 1 positive ones that sum to 1."""
-    _, weights, total = _helmert_exponentials(x)
-    return weights / total
+    _, exponent, rest = _helmert_exponents(x)
+    weights = exp(exponent)
+    weights = weights + weights * rest
+    return weights / sum_once(weights)
 
 
 @with_rule(
-    push=lambda x, y, tangent: jnp.sum(_centred(helmert_softmax(x)) * _helmert_transposed(tangent), axis=-1),
-    pull=lambda x, y, cotangent: _helmert(_centred(helmert_softmax(x))) * cotangent[..., None],
+    push=lambda x, y, tangent: _softmax_derivative(helmert_softmax(x), _helmert_transposed(tangent)),
+    pull=lambda x, y, cotangent: _helmert_pull(_softmax_derivative(helmert_softmax(x), cotangent)),
+)
+def helmert_softmax_centred(x: Array) -> Array:
+    """softmax(H^T x) - 1/(n + 1), without cancellation where the weights are nearly equal."""
+    _, exponent, rest = _helmert_exponents(x)
+    excess = expm1(exponent)
+    excess = excess + (excess + 1) * rest
+    n = excess.shape[-1]
+    total = sum_once(excess)
+    return (excess - total / n) / (n + total)
+
+
+@with_rule(
+    push=lambda x, y, tangent: jnp.sum(helmert_softmax_centred(x) * _helmert_transposed(tangent), axis=-1),
+    pull=lambda x, y, cotangent: _helmert_pull(helmert_softmax_centred(x)) * cotangent[..., None],
 )
 def helmert_logsumexp(x: Array) -> Array:
     """log sum exp(H^T x) along the last axis, which is -sum_k log(weight_k)/(n + 1), since H^T x sums to 0."""
-    peak, _, total = _helmert_exponentials(x)
-    return (peak + log(total))[..., 0]
+    peak, exponent, rest = _helmert_exponents(x)
+    weights = exp(exponent)
+    return (peak + log(sum_once(weights + weights * rest)))[..., 0]
 
 
 def helmert_log(y: Array) -> Array:
     """H log y: the inverse of `helmert_softmax`, free of the scale of y."""
     top = jnp.max(y, axis=-1, keepdims=True)
-    return _helmert(log_ratio(y, top, y - top, y + top))
+    logs = log_ratio(y, top, y - top, y + top)
+    return _helmert(logs, cumsum(logs))
 
 
-def _helmert_exponentials(x: Array) -> tuple[Array, Array, Array]:
-    """max z, exp(z - max z) and its sum for z = H^T x, with z to twice the precision: |z| may be in the hundreds."""
+def _helmert_exponents(x: Array) -> tuple[Array, Array, Array]:
+    """max z, z - max z and its rounding error for z = H^T x, to twice the precision: |z| may be in the hundreds."""
     matrix = helmert_like(x)
     head, tail = on_one_grid(x, matrix.half_digits)
     # Heads have half the digits, so head * matrix.ahead is exact; the rest is small and may round.
@@ -164,10 +193,7 @@ def _helmert_exponentials(x: Array) -> tuple[Array, Array, Array]:
     gap, error = two_sum(z, -peak)
     z_tail = z_tail + error
     exponent = gap + z_tail
-    rest = z_tail - (exponent - gap)
-    weights = exp(exponent)
-    weights = weights + weights * rest
-    return peak, weights, sum_once(weights)
+    return peak, exponent, z_tail - (exponent - gap)
 
 
 def _softmax_derivative(y: Array, tangent: Array) -> Array:
@@ -179,22 +205,21 @@ def _softmax_derivative(y: Array, tangent: Array) -> Array:
     return jnp.where(largest, -jnp.sum(change, axis=-1, keepdims=True), change)
 
 
-def _helmert(u: Array) -> Array:
-    """H u: N numbers to N - 1."""
+def _helmert(u: Array, sums: Array) -> Array:
+    """H u, N numbers to N - 1, given the cumulative sums of u: row j is (u_1 + ... + u_j - j u_(j+1))/sqrt(j (j+1))."""
     matrix = helmert_like(u[..., 1:])
-    return (matrix.ahead + matrix.ahead_rest) * jnp.cumsum(u, axis=-1)[..., :-1] - (matrix.behind + matrix.behind_rest) * u[
-        ..., 1:
-    ]
+    rows = jnp.arange(1, u.shape[-1], dtype=u.dtype)
+    return (matrix.ahead + matrix.ahead_rest) * (sums[..., :-1] - rows * u[..., 1:])
+
+
+def _helmert_pull(u: Array) -> Array:
+    return _helmert(u, jnp.cumsum(u, axis=-1))
 
 
 def _helmert_transposed(t: Array) -> Array:
     """H^T t: N - 1 numbers to N."""
     matrix = helmert_like(t)
     return _after(_reverse_cumsum((matrix.ahead + matrix.ahead_rest) * t)) - _before((matrix.behind + matrix.behind_rest) * t)
-
-
-def _centred(y: Array) -> Array:
-    return y - 1 / y.shape[-1]
 
 
 def _reverse_cumsum(x: Array) -> Array:

@@ -1,5 +1,7 @@
 """Rules of the scalar specs: every entry by itself."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -7,7 +9,7 @@ from jax import Array
 from isoparam.rules import Rule
 from isoparam.specs import GreaterThan, Interval, LessThan, Positive, Real, UnitInterval
 from jax_impl.constants import bound_like, numbers_like
-from jax_impl.elementary import exp, log
+from jax_impl.elementary import exp, expm1, log, shielded, two_sum
 from jax_impl.kernels import between, between_log_slope, log_ratio, sigmoid, softplus, softplus_inverse
 from jax_impl.registry import RULES
 
@@ -43,7 +45,7 @@ class PositiveRule(Rule[Array]):
 
     @staticmethod
     def inverse(spec: Positive, value: Array) -> Array:
-        return gap_inverse(spec.link, value)
+        return softplus_inverse(value) if spec.link == "softplus" else log(value)
 
     @staticmethod
     def log_abs_det(spec: Positive, raw: Array) -> Array:
@@ -66,7 +68,7 @@ class GreaterThanRule(Rule[Array]):
 
     @staticmethod
     def inverse(spec: GreaterThan, value: Array) -> Array:
-        return gap_inverse(spec.link, value - bound_like(spec.bound, value))
+        return gap_inverse(spec.link, value, shielded(bound_like(spec.bound, value), value))
 
     @staticmethod
     def log_abs_det(spec: GreaterThan, raw: Array) -> Array:
@@ -90,7 +92,7 @@ class LessThanRule(Rule[Array]):
 
     @staticmethod
     def inverse(spec: LessThan, value: Array) -> Array:
-        return mirrored(spec, gap_inverse(spec.link, bound_like(spec.bound, value) - value))
+        return mirrored(spec, gap_inverse(spec.link, shielded(bound_like(spec.bound, value), value), value))
 
     @staticmethod
     def log_abs_det(spec: LessThan, raw: Array) -> Array:
@@ -111,7 +113,7 @@ class IntervalRule(Rule[Array]):
     @staticmethod
     def forward(spec: Interval, raw: Array) -> Array:
         n = numbers_like(spec, raw)
-        return between(n.rate * raw, n.low, n.high, n.mid, n.mid_tail, n.half, n.steep)
+        return between(raw, n.low, n.high, n.mid, n.mid_tail, n.half, n.rate, n.steep, n.crosses)
 
     @staticmethod
     def inverse(spec: Interval, value: Array) -> Array:
@@ -119,12 +121,12 @@ class IntervalRule(Rule[Array]):
         unit = 0.5 if n.huge else 1.0  # high - low may overflow
         left = unit * value - unit * n.low
         right = unit * n.high - unit * value
-        return log_ratio(left, right, (value - n.mid) - n.mid_tail, n.half) / n.rate
+        return log_ratio(left, right, (value - n.mid) - n.mid_tail, shielded(n.half, value)) / n.rate
 
     @staticmethod
     def log_abs_det(spec: Interval, raw: Array) -> Array:
         n = numbers_like(spec, raw)
-        return between_log_slope(n.rate * raw, n.log_peak, n.log_far)
+        return between_log_slope(raw, n.log_peak, n.log_far, n.rate)
 
     @staticmethod
     def project(spec: Interval, point: Array) -> Array:
@@ -149,7 +151,7 @@ class UnitIntervalRule(Rule[Array]):
 
     @staticmethod
     def log_abs_det(spec: UnitInterval, raw: Array) -> Array:
-        return between_log_slope(raw, float(np.log(0.25)), 0.0)
+        return between_log_slope(raw, float(np.log(0.25)), 0.0, 1.0)
 
     @staticmethod
     def project(spec: UnitInterval, point: Array) -> Array:
@@ -165,9 +167,12 @@ def gap(link: str, raw: Array) -> Array:
     return softplus(raw) if link == "softplus" else exp(raw)
 
 
-def gap_inverse(link: str, gap: Array) -> Array:
-    """The number whose gap this is."""
-    return softplus_inverse(gap) if link == "softplus" else log(gap)
+def gap_inverse(link: str, upper: Any, lower: Any) -> Array:
+    """The number whose gap is upper - lower; the rounding error of the difference is put back to first order."""
+    difference, error = two_sum(upper, -lower)
+    slope = -1 / expm1(-difference) if link == "softplus" else 1 / difference
+    raw = softplus_inverse(difference) if link == "softplus" else log(difference)
+    return jnp.where(jnp.abs(error) > 0, raw + error * slope, raw)  # at a border or at infinity there is no error to put back
 
 
 def gap_log_slope(link: str, raw: Array) -> Array:

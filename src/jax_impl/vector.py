@@ -6,7 +6,7 @@ from jax import Array
 
 from isoparam.rules import Rule
 from isoparam.specs import Ordered, Simplex
-from jax_impl.kernels import cumsum, helmert_log, helmert_logsumexp, helmert_softmax
+from jax_impl.kernels import cumsum, helmert_log, helmert_logsumexp, helmert_softmax, sum_once
 from jax_impl.projections import project_ordered, project_simplex
 from jax_impl.registry import RULES
 from jax_impl.scalar import gap, gap_inverse, gap_log_slope
@@ -46,12 +46,11 @@ class OrderedRule(Rule[Array]):
 
     @staticmethod
     def inverse(spec: Ordered, value: Array) -> Array:
-        gaps = value[..., 1:] - value[..., :-1]
-        return jnp.concatenate([value[..., :1], gap_inverse(spec.link, gaps)], axis=-1)
+        return jnp.concatenate([value[..., :1], gap_inverse(spec.link, value[..., 1:], value[..., :-1])], axis=-1)
 
     @staticmethod
     def log_abs_det(spec: Ordered, raw: Array) -> Array:
-        return jnp.sum(gap_log_slope(spec.link, raw[..., 1:]), axis=-1)
+        return sum_once(gap_log_slope(spec.link, raw[..., 1:]))[..., 0]
 
     @staticmethod
     def project(spec: Ordered, point: Array) -> Array:

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from functools import wraps
-from inspect import signature
+from inspect import Parameter, signature
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 
 def with_slope(slope: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -17,42 +18,10 @@ def with_slope(slope: Callable[..., Any]) -> Callable[[Callable[..., Any]], Call
     Constants are floats or arrays that broadcast against x; they are not differentiated.
     """
 
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        class Reverse(torch.autograd.Function):
-            generate_vmap_rule = True
+    def push(inputs: tuple[Any, ...], output: Tensor, tangent: Tensor) -> Tensor:
+        return tangent * slope(*inputs)
 
-            @staticmethod
-            def forward(x: Tensor, *constants: Any) -> Tensor:
-                return function(x, *constants)
-
-            @staticmethod
-            def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-                _keep(ctx, inputs)
-
-            @staticmethod
-            def backward(ctx: Any, cotangent: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-                inputs = _kept(ctx)
-                return cotangent * slope(*inputs), *(None for _ in inputs[1:])
-
-        class Both(Reverse):
-            @staticmethod
-            def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-                ctx.save_for_forward(*_keep(ctx, inputs))
-
-            @staticmethod
-            def jvp(ctx: Any, tangent: Tensor, *_: Any) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-                return tangent * slope(*_kept(ctx))
-
-        # Dynamo counts the parameters of `forward` to know that it takes no ctx.
-        vars(Reverse)["forward"].__func__.__signature__ = signature(function)
-
-        @wraps(function)
-        def differentiable(x: Tensor, *constants: Any) -> Tensor:
-            return _for_now(Reverse, Both).apply(x, *constants)
-
-        return differentiable
-
-    return decorate
+    return _with_derivatives(push, push)
 
 
 def with_rule(push: Callable[..., Any], pull: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -61,54 +30,83 @@ def with_rule(push: Callable[..., Any], pull: Callable[..., Any]) -> Callable[[C
     # twin: torch calls both, JAX transposes `push`; `pull` is that transpose, written out.
     """
 
+    def push_all(inputs: tuple[Tensor], output: Tensor, tangent: Tensor) -> Tensor:
+        return push(*inputs, output, tangent)
+
+    def pull_all(inputs: tuple[Tensor], output: Tensor, cotangent: Tensor) -> Tensor:
+        return pull(*inputs, output, cotangent)
+
+    return _with_derivatives(push_all, pull_all)
+
+
+def _with_derivatives(push: Callable[..., Tensor], pull: Callable[..., Tensor]) -> Callable[..., Any]:
+    """Decorate a function: `push` and `pull` get (inputs, output, tangent or cotangent)."""
+
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         class Reverse(torch.autograd.Function):
+            """Reverse mode: what eager code runs, and all that torch.compile accepts."""
+
+            @staticmethod
+            def forward(ctx: Any, *inputs: Any) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+                output = function(*inputs)
+                _keep(ctx, inputs, output)
+                return output
+
+            @staticmethod
+            def backward(ctx: Any, cotangent: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+                inputs, output = _kept(ctx)
+                return pull(inputs, output, cotangent), *(None for _ in inputs[1:])
+
+        class Both(torch.autograd.Function):
+            """Reverse and forward mode, composable with the transforms of torch.func."""
+
             generate_vmap_rule = True
+            backward = Reverse.backward
 
             @staticmethod
-            def forward(x: Tensor) -> Tensor:
-                return function(x)
+            def forward(*inputs: Any) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+                return function(*inputs)
 
             @staticmethod
-            def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
-                ctx.save_for_backward(inputs[0], output)
+            def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+                ctx.save_for_forward(*_keep(ctx, inputs, output))
 
             @staticmethod
-            def backward(ctx: Any, cotangent: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-                return pull(*ctx.saved_tensors, cotangent)
+            def jvp(ctx: Any, tangent: Tensor, *_: Any) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+                return push(*_kept(ctx), tangent)
 
-        class Both(Reverse):
-            @staticmethod
-            def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
-                ctx.save_for_backward(inputs[0], output)
-                ctx.save_for_forward(inputs[0], output)
-
-            @staticmethod
-            def jvp(ctx: Any, tangent: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-                return push(*ctx.saved_tensors, tangent)
+        _declare(Reverse, [Parameter("ctx", Parameter.POSITIONAL_OR_KEYWORD), *signature(function).parameters.values()])
+        _declare(Both, list(signature(function).parameters.values()))
 
         @wraps(function)
-        def differentiable(x: Tensor) -> Tensor:
-            return _for_now(Reverse, Both).apply(x)
+        def differentiable(*inputs: Any) -> Tensor:
+            if torch.compiler.is_compiling():
+                return Reverse.apply(*inputs)
+            if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+                return Both.apply(*inputs)
+            return Reverse.apply(*inputs) if torch.is_grad_enabled() else function(*inputs)
 
         return differentiable
 
     return decorate
 
 
-def _for_now(reverse: Any, both: Any) -> Any:
-    """Eager calls get forward mode too; torch.compile, which refuses `jvp`, gets reverse mode only."""
-    return reverse if torch.compiler.is_compiling() else both
+def _declare(function: Any, parameters: list[Parameter]) -> None:
+    """State the parameters that `*inputs` stands for: torch counts and binds them."""
+    vars(function)["forward"].__func__.__signature__ = signature(vars(function)["forward"].__func__).replace(
+        parameters=parameters
+    )
 
 
-def _keep(ctx: Any, inputs: tuple[Any, ...]) -> list[Tensor]:
-    """Save the tensors of x, *constants, and remember the floats and flags between them."""
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> list[Tensor]:
+    """Save the tensors among the inputs and the output, and remember the floats and flags between them."""
     tensors = [entry for entry in inputs if isinstance(entry, Tensor)]
-    ctx.save_for_backward(*tensors)
+    ctx.save_for_backward(*tensors, output)
     ctx.plain = tuple(None if isinstance(entry, Tensor) else entry for entry in inputs)
-    return tensors
+    return [*tensors, output]
 
 
-def _kept(ctx: Any) -> tuple[Any, ...]:
-    tensors = iter(ctx.saved_tensors)
-    return tuple(next(tensors) if entry is None else entry for entry in ctx.plain)
+def _kept(ctx: Any) -> tuple[tuple[Any, ...], Tensor]:
+    *tensors, output = ctx.saved_tensors
+    rest = iter(tensors)
+    return tuple(next(rest) if entry is None else entry for entry in ctx.plain), output

@@ -6,7 +6,7 @@ from torch import Tensor as Array
 
 from isoparam.rules import Rule
 from isoparam.specs import Ordered, Simplex
-from torch_impl.kernels import cumsum, helmert_log, helmert_logsumexp, helmert_softmax
+from torch_impl.kernels import cumsum, helmert_log, helmert_logsumexp, helmert_softmax, sum_once
 from torch_impl.projections import project_ordered, project_simplex
 from torch_impl.registry import RULES
 from torch_impl.scalar import gap, gap_inverse, gap_log_slope
@@ -46,12 +46,11 @@ class OrderedRule(Rule[Array]):
 
     @staticmethod
     def inverse(spec: Ordered, value: Array) -> Array:
-        gaps = value[..., 1:] - value[..., :-1]
-        return torch.cat([value[..., :1], gap_inverse(spec.link, gaps)], dim=-1)
+        return torch.cat([value[..., :1], gap_inverse(spec.link, value[..., 1:], value[..., :-1])], dim=-1)
 
     @staticmethod
     def log_abs_det(spec: Ordered, raw: Array) -> Array:
-        return torch.sum(gap_log_slope(spec.link, raw[..., 1:]), dim=-1)
+        return sum_once(gap_log_slope(spec.link, raw[..., 1:]))[..., 0]
 
     @staticmethod
     def project(spec: Ordered, point: Array) -> Array:

@@ -243,7 +243,9 @@ class IntervalNumbers(NamedTuple):
     """The bounds of an `Interval` in one dtype, and what follows from them: floats, or arrays for array bounds.
 
     `mid + mid_tail` is the midpoint to twice the precision, so that a value near it carries one rounding.
-    The map is read as mid + half * tanh(x / 2), where x = rate * raw.
+    The map is read as mid + half * tanh(x / 2), where x = rate * raw. Three facts choose among formulas before
+    anything is traced: `steep`, the slope at a given distance exceeds that of exp(-|x|), which underflows first;
+    `huge`, high - low may overflow; `crosses`, the value passes 0 inside.
     """
 
     low: Any
@@ -256,6 +258,7 @@ class IntervalNumbers(NamedTuple):
     rate: float
     steep: bool
     huge: bool
+    crosses: bool
 
 
 @lru_cache(maxsize=256)
@@ -279,8 +282,9 @@ def _interval_numbers(spec: Interval, dtype: type[np.floating]) -> IntervalNumbe
         log_peak=plain(log_peak.astype(dtype)),
         log_far=plain((log_peak + np.log(4.0)).astype(dtype)),
         rate=rate,
-        steep=bool(np.any(half > 1)),
+        steep=bool(np.any(rate * half64 > 0.5)),
         huge=bool(np.any(half > np.finfo(dtype).max / 4)),
+        crosses=bool(np.any((low < 0) & (high > 0))),
     )
 
 
