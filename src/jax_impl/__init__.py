@@ -2,18 +2,25 @@
 
 from jax_impl import scalar as _scalar  # noqa: F401  registers the rules
 from jax_impl import vector as _vector  # noqa: F401
+from jax_impl.module import Constrained, values
 from jax_impl.registry import RULES
+from jax_impl.tree import constrain, log_jacobian, unconstrain
 from jax_impl.verbs import contains, forward, initial, inverse, log_abs_det, project, raw_shape
 
 __isoparam__ = "jax"
 
 __all__ = [
     "RULES",
+    "Constrained",
+    "constrain",
     "contains",
     "forward",
     "initial",
     "inverse",
     "log_abs_det",
+    "log_jacobian",
     "project",
     "raw_shape",
+    "unconstrain",
+    "values",
 ]

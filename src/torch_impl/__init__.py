@@ -2,18 +2,25 @@
 
 from torch_impl import scalar as _scalar  # noqa: F401  registers the rules
 from torch_impl import vector as _vector  # noqa: F401
+from torch_impl.module import Constrained, values
 from torch_impl.registry import RULES
+from torch_impl.tree import constrain, log_jacobian, unconstrain
 from torch_impl.verbs import contains, forward, initial, inverse, log_abs_det, project, raw_shape
 
 __isoparam__ = "torch"
 
 __all__ = [
     "RULES",
+    "Constrained",
+    "constrain",
     "contains",
     "forward",
     "initial",
     "inverse",
     "log_abs_det",
+    "log_jacobian",
     "project",
     "raw_shape",
+    "unconstrain",
+    "values",
 ]

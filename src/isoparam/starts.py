@@ -1,0 +1,46 @@
+"""How a constrained parameter of a module starts: what `start=` may say, and which numbers may be assigned."""
+
+from typing import Any
+
+import numpy as np
+
+from isoparam.errors import SpecError
+
+STARTS = ("value", "raw", "project")
+
+MARGIN = 0.01
+"""`start="project"` moves a point outside to its nearest point, then this part of the way to the value at raw = 0."""
+
+Start = str | np.ndarray | np.random.Generator
+
+
+def as_start(start: Any) -> Start:
+    """One of STARTS, a numpy Generator, or an array of starting values as float64.
+
+    Raises:
+        SpecError: for anything else.
+    """
+    if isinstance(start, np.random.Generator) or (isinstance(start, str) and start in STARTS):
+        return start
+    try:
+        return as_numbers(start, "numpy array")
+    except SpecError:
+        known = ", ".join(map(repr, STARTS))
+        raise SpecError(f"start={start!r} must be {known}, a float, a numpy array of floats or a numpy Generator") from None
+
+
+def as_numbers(value: Any, native: str) -> np.ndarray:
+    """A Python float or a floating numpy array as float64; `native` names what else the caller takes.
+
+    Raises:
+        SpecError: for integers, booleans and anything else, so that nothing is rounded or cast silently.
+    """
+    if isinstance(value, float | np.ndarray | np.generic) and np.asarray(value).dtype.kind == "f":
+        return np.asarray(value, dtype=np.float64)
+    if isinstance(value, bool | np.bool_):
+        raise SpecError(f"{value!r} is a boolean, not a floating number")
+    if isinstance(value, int | np.integer):
+        raise SpecError(f"{value!r} is an integer; write {int(value)}.0")
+    if isinstance(value, np.ndarray):
+        raise SpecError(f"an array of {value.dtype} is not floating; write array.astype(float)")
+    raise SpecError(f"expected a float, a floating numpy array or a floating {native}, got {type(value).__name__}")
