@@ -10,7 +10,7 @@ from isoparam.rules import Rule
 from isoparam.specs import GreaterThan, Interval, LessThan, Positive, Real, UnitInterval
 from jax_impl.constants import bound_like, numbers_like
 from jax_impl.elementary import exp, expm1, log, shielded, two_sum
-from jax_impl.kernels import between, between_log_slope, log_ratio, sigmoid, softplus, softplus_inverse
+from jax_impl.kernels import between, between_inverse, between_log_slope, sigmoid, softplus, softplus_inverse
 from jax_impl.registry import RULES
 
 
@@ -118,10 +118,8 @@ class IntervalRule(Rule[Array]):
     @staticmethod
     def inverse(spec: Interval, value: Array) -> Array:
         n = numbers_like(spec, value)
-        unit = 0.5 if n.huge else 1.0  # high - low may overflow
-        left = unit * value - unit * n.low
-        right = unit * n.high - unit * value
-        return log_ratio(left, right, (value - n.mid) - n.mid_tail, shielded(n.half, value)) / n.rate
+        unit = 0.5 if n.huge else 1.0
+        return between_inverse(value, n.low, n.high, n.mid, n.mid_tail, n.half, n.rate, unit)
 
     @staticmethod
     def log_abs_det(spec: Interval, raw: Array) -> Array:
@@ -147,7 +145,7 @@ class UnitIntervalRule(Rule[Array]):
 
     @staticmethod
     def inverse(spec: UnitInterval, value: Array) -> Array:
-        return log_ratio(value, 1 - value, value - 0.5, 0.5)
+        return between_inverse(value, 0.0, 1.0, 0.5, 0.0, 0.5, 1.0, 1.0)
 
     @staticmethod
     def log_abs_det(spec: UnitInterval, raw: Array) -> Array:

@@ -30,6 +30,9 @@ def sigmoid_slope(x: Array) -> Array:
 @with_slope(sigmoid_slope)
 def sigmoid(x: Array) -> Array:
     """1/(1 + exp(-x))."""
+    # twin: eager torch calls its own kernel, since only the slope is differentiated there; JAX and compiled torch fuse this.
+    if not torch.compiler.is_compiling():
+        return torch.sigmoid(x)
     e = decay(x)
     return torch.where(x < 0, e, 1.0) / (1 + e)
 
@@ -37,6 +40,9 @@ def sigmoid(x: Array) -> Array:
 @with_slope(sigmoid)
 def softplus(x: Array) -> Array:
     """log(1 + exp(x)) = max(x, 0) + log1p(e)."""
+    # twin: eager torch calls its own kernel, since only the slope is differentiated there; JAX and compiled torch fuse this.
+    if not torch.compiler.is_compiling():
+        return torch.logaddexp(x, torch.zeros_like(x))
     tail = log1p(decay(x))
     return torch.where(x < 0, tail, x + tail)
 
@@ -88,6 +94,21 @@ def between(
     if steep:  # raw / 2 may underflow where half * raw / 2 does not
         rise = torch.where((raw > -1e-30) & (raw < 1e-30), (half * (rate / 2)) * raw, rise)
     return torch.where((x > -1) & (x < 1), mid + (shielded(mid_tail, raw) + rise), outer)
+
+
+def _between_inverse_slope(
+    value: Array, low: Any, high: Any, mid: Any, mid_tail: Any, half: Any, rate: float, unit: float
+) -> Array:
+    left, right = unit * value - unit * low, unit * high - unit * value
+    return (unit / left + unit / right) / rate
+
+
+@with_slope(_between_inverse_slope)
+def between_inverse(value: Array, low: Any, high: Any, mid: Any, mid_tail: Any, half: Any, rate: float, unit: float) -> Array:
+    """The raw of `between`: log((value - low)/(high - value))/rate; `unit` = 1/2 where high - low may overflow."""
+    left, right = unit * value - unit * low, unit * high - unit * value
+    shrink = unit**10  # a quotient by a huge half may be compiled as a product with 1/half, which is subnormal
+    return log_ratio(left, right, shrink * ((value - shielded(mid, value)) - mid_tail), shrink * half) / rate
 
 
 @with_slope(lambda raw, log_peak, log_far, rate: -rate * tanh((rate / 2) * raw))
