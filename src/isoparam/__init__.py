@@ -1,6 +1,9 @@
 """isoparam says, torch_impl and jax_impl do, parity proves: constrained parameters for PyTorch and JAX/Flax."""
 
-from isoparam import errors
+from isoparam import errors, problems
+from isoparam.optimizers import SGD, Adam, AdamW
+from isoparam.problem import Problem, Recipe
+from isoparam.run import Evaluation, Run
 from isoparam.specs import (
     GreaterThan,
     Interval,
@@ -13,19 +16,29 @@ from isoparam.specs import (
     UnitInterval,
     catalogue,
 )
+from isoparam.train import train
 from isoparam.version import __version__
 
 __all__ = [
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Evaluation",
     "GreaterThan",
     "Interval",
     "LessThan",
     "Ordered",
     "Positive",
+    "Problem",
     "Real",
+    "Recipe",
+    "Run",
     "Simplex",
     "Spec",
     "UnitInterval",
     "__version__",
     "catalogue",
     "errors",
+    "problems",
+    "train",
 ]

@@ -1,0 +1,188 @@
+"""Optimizers as data: what is asked for, in the names, defaults and meaning of torch.optim."""
+
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+from isoparam.errors import SpecError
+
+
+@dataclass(frozen=True)
+class SGD:
+    """Stochastic gradient descent, as `torch.optim.SGD`.
+
+        g = grad + weight_decay * raw
+        b = momentum * b + (1 - dampening) * g       (the first b is g, undamped)
+        raw = raw - lr * (g + momentum * b  if nesterov else  b)
+
+    Args:
+        lr: step size, above 0.
+        momentum: share of the buffer that is kept, at least 0; 0 keeps no buffer.
+        dampening: share of the gradient that the buffer leaves out; only with momentum.
+        weight_decay: L2 penalty on raw, added to the gradient.
+        nesterov: look ahead along the buffer; needs momentum > 0 and dampening = 0.
+        maximize: climb instead of descend.
+
+    Raises:
+        SpecError: for an argument outside its range.
+
+    Plain optax differs: `optax.sgd` has no dampening and no weight decay.
+
+    Source: Sutskever et al. (2013), "On the importance of initialization and momentum in deep learning".
+
+    Example:
+        >>> import isoparam as iso
+        >>> iso.SGD(lr=0.1, momentum=0.9)
+        SGD(lr=0.1, momentum=0.9, dampening=0.0, weight_decay=0.0, nesterov=False, maximize=False)
+    """
+
+    lr: float = 1e-3
+    momentum: float = 0.0
+    dampening: float = 0.0
+    weight_decay: float = 0.0
+    nesterov: bool = False
+    maximize: bool = False
+
+    def __post_init__(self) -> None:
+        _above_zero(self, "lr")
+        _at_least_zero(self, "momentum", "weight_decay")
+        _number(self, "dampening")
+        _flags(self, "nesterov", "maximize")
+        if self.nesterov and (self.momentum == 0 or self.dampening != 0):
+            raise SpecError(
+                f"{self}: nesterov needs momentum > 0 and dampening = 0; write SGD(lr, momentum=0.9, nesterov=True)"
+            )
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Adam, as `torch.optim.Adam`; weight decay is an L2 penalty, added to the gradient before the moments.
+
+        m = m + (1 - beta1) * (g - m)       v = beta2 * v + (1 - beta2) * g * g
+        raw = raw - lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
+
+    Args:
+        lr: step size, above 0.
+        betas: how much of the two moments is kept each step, both in [0, 1).
+        eps: added to the denominator, at least 0.
+        weight_decay: L2 penalty on raw, at least 0.
+        amsgrad: divide by the largest v so far, before its bias correction.
+        maximize: climb instead of descend.
+
+    Raises:
+        SpecError: for an argument outside its range.
+
+    Plain optax differs: `optax.adam` has no weight decay, computes the bias corrections in float32, and its
+    amsgrad takes the maximum after the bias correction.
+
+    Source: Kingma and Ba (2015), "Adam: a method for stochastic optimization"; Reddi et al. (2018) for amsgrad.
+
+    Example:
+        >>> import isoparam as iso
+        >>> iso.Adam(lr=-1)
+        Traceback (most recent call last):
+        ...
+        isoparam.errors.SpecError: Adam: lr=-1 must be a finite number above 0
+    """
+
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+    amsgrad: bool = False
+    maximize: bool = False
+
+    def __post_init__(self) -> None:
+        _check_adam(self)
+
+
+@dataclass(frozen=True)
+class AdamW:
+    """Adam with decoupled weight decay, as `torch.optim.AdamW`: raw is shrunk first, the moments never see the decay.
+
+        raw = raw * (1 - lr * weight_decay), then the step of `Adam`
+
+    Args:
+        lr: step size, above 0.
+        betas: how much of the two moments is kept each step, both in [0, 1).
+        eps: added to the denominator, at least 0.
+        weight_decay: share of raw, in units of lr, that is removed each step; at least 0.
+        amsgrad: divide by the largest v so far, before its bias correction.
+        maximize: climb instead of descend.
+
+    Raises:
+        SpecError: for an argument outside its range.
+
+    Plain optax differs: `optax.adamw` decays by 1e-4 by default (here 1e-2), adds the decay to the step and rounds
+    once more, and computes the bias corrections in float32.
+
+    Source: Loshchilov and Hutter (2019), "Decoupled weight decay regularization".
+
+    Example:
+        >>> import isoparam as iso
+        >>> iso.AdamW(lr=3e-4).weight_decay
+        0.01
+    """
+
+    lr: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    weight_decay: float = 1e-2
+    amsgrad: bool = False
+    maximize: bool = False
+
+    def __post_init__(self) -> None:
+        _check_adam(self)
+
+
+Optimizer = SGD | Adam | AdamW
+
+
+def as_optimizer(spec: Any) -> Optimizer:
+    """The spec itself, or SpecError for anything else."""
+    if isinstance(spec, Optimizer):
+        return spec
+    raise SpecError(f"optimizer={spec!r} is no optimizer of isoparam; write one such as isoparam.Adam(lr=0.01)")
+
+
+def _check_adam(spec: Adam | AdamW) -> None:
+    _above_zero(spec, "lr")
+    _at_least_zero(spec, "eps", "weight_decay")
+    _flags(spec, "amsgrad", "maximize")
+    pair = spec.betas
+    if not (isinstance(pair, tuple | list) and len(pair) == 2 and all(_is_number(beta) and 0 <= beta < 1 for beta in pair)):
+        raise SpecError(f"{_name(spec)}: betas={pair!r} must be two numbers in [0, 1), such as (0.9, 0.999)")
+    object.__setattr__(spec, "betas", (float(pair[0]), float(pair[1])))
+
+
+def _above_zero(spec: Any, name: str) -> None:
+    if not _is_number(getattr(spec, name)) or getattr(spec, name) <= 0:
+        raise SpecError(f"{_name(spec)}: {name}={getattr(spec, name)!r} must be a finite number above 0")
+    object.__setattr__(spec, name, float(getattr(spec, name)))
+
+
+def _at_least_zero(spec: Any, *names: str) -> None:
+    for name in names:
+        if not _is_number(getattr(spec, name)) or getattr(spec, name) < 0:
+            raise SpecError(f"{_name(spec)}: {name}={getattr(spec, name)!r} must be a finite number, at least 0")
+        object.__setattr__(spec, name, float(getattr(spec, name)))
+
+
+def _number(spec: Any, name: str) -> None:
+    if not _is_number(getattr(spec, name)):
+        raise SpecError(f"{_name(spec)}: {name}={getattr(spec, name)!r} must be a finite number")
+    object.__setattr__(spec, name, float(getattr(spec, name)))
+
+
+def _flags(spec: Any, *names: str) -> None:
+    for name in names:
+        if not isinstance(getattr(spec, name), bool):
+            raise SpecError(f"{_name(spec)}: {name}={getattr(spec, name)!r} must be True or False")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+
+
+def _name(spec: Any) -> str:
+    return type(spec).__name__

@@ -1,0 +1,186 @@
+"""What both backends train by: how parameters lie in one flat vector, what a history row holds, and the settings."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from isoparam.errors import SpecError
+from isoparam.names import select
+from isoparam.optimizers import Optimizer
+from isoparam.specs import Real, Spec
+from isoparam.specs.base import Shape
+
+SHOWN = 64  # entries up to which a value is recorded whole
+SUMMARY = ("min", "mean", "max")
+FIXED = ("step", "loss", "grad_norm")
+DTYPES = ("float64", "float32", "bfloat16")
+
+
+class Entry(NamedTuple):
+    """One parameter: its name, shapes, and place within its group."""
+
+    name: str
+    raw_shape: Shape
+    value_shape: Shape
+    start: int
+    stop: int
+
+
+class Group(NamedTuple):
+    """A stretch of the flat vector that goes through its spec in one call.
+
+    All entries of one scalar spec with plain bounds share a group, and so do all unconstrained ones: a thousand scales
+    cost one call. `shape` is that of raw in the call: flat where entries share, else that of the one entry.
+    """
+
+    spec: Spec
+    shape: Shape
+    start: int
+    stop: int
+    entries: tuple[Entry, ...]
+
+
+class Layout(NamedTuple):
+    """All raw parameters as one flat vector, group after group; `names` is the order in which the user gave them."""
+
+    names: tuple[str, ...]
+    groups: tuple[Group, ...]
+    size: int
+
+    def flatten(self, tree: Mapping[str, np.ndarray]) -> np.ndarray:
+        """{name: raw} as one vector."""
+        return np.concatenate([np.asarray(tree[e.name]).reshape(-1) for g in self.groups for e in g.entries])
+
+    def unflatten(self, flat: np.ndarray) -> dict[str, np.ndarray]:
+        """One vector as {name: raw}, each a copy."""
+        parts = {
+            e.name: np.array(flat[g.start + e.start : g.start + e.stop]).reshape(e.raw_shape)
+            for g in self.groups
+            for e in g.entries
+        }
+        return {name: parts[name] for name in self.names}
+
+
+class Column(NamedTuple):
+    """What a history row holds of one value: all of it, or its min, mean and max."""
+
+    name: str
+    shape: Shape
+    whole: bool
+
+    @property
+    def width(self) -> int:
+        """Numbers in a row."""
+        return prod(self.shape) if self.whole else len(SUMMARY)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The settings of one run, resolved and checked; hashable, so that JAX compiles a program once for equal plans."""
+
+    layout: Layout
+    columns: tuple[Column, ...]
+    optimizer: Optimizer
+    dtype: str
+    device: str
+    record_every: int
+    batch_size: int | None
+    seed: int
+
+    @property
+    def history_dtype(self) -> str:
+        """dtype of the history: that of the run, but float32 where numpy has none (bfloat16)."""
+        return "float64" if self.dtype == "float64" else "float32"
+
+    @property
+    def capacity(self) -> int:
+        """Most steps in one chunk: what history and row numbers of about 4 MiB hold."""
+        row = 8 * (2 + -(-sum(column.width for column in self.columns) // self.record_every)) + 4 * (self.batch_size or 0)
+        return max(16, min(2**16, 2**22 // row))
+
+
+class Rows(NamedTuple):
+    """What a chunk recorded: loss and gradient norm of every step, and a row of columns for every recorded step."""
+
+    loss: np.ndarray
+    grad_norm: np.ndarray
+    columns: np.ndarray
+
+
+def layout(shapes: Mapping[str, Shape], specs: Mapping[str, Spec]) -> Layout:
+    """Lay parameters out by spec.
+
+    Args:
+        shapes: shape of each value, in the order of the user.
+        specs: spec of the constrained names.
+    """
+    together: dict[Any, list[str]] = {}
+    for name in shapes:
+        spec = specs.get(name, Real())
+        together.setdefault(spec if _elementwise(spec) else (spec, name), []).append(name)
+    groups, start = [], 0
+    for names in together.values():
+        spec = specs.get(names[0], Real())
+        entries, size = [], 0
+        for name in names:
+            raw_shape = spec.raw_shape(shapes[name])
+            entries.append(Entry(name, raw_shape, shapes[name], size, size + prod(raw_shape)))
+            size += prod(raw_shape)
+        shape = entries[0].raw_shape if len(entries) == 1 else (size,)
+        groups.append(Group(spec, shape, start, start + size, tuple(entries)))
+        start += size
+    return Layout(tuple(shapes), tuple(groups), start)
+
+
+def columns(shapes: Mapping[str, Shape], constrained: Iterable[str], record: Iterable[str] | None) -> tuple[Column, ...]:
+    """What to record.
+
+    Args:
+        shapes: shape of each value.
+        constrained: names that are recorded when `record` is None.
+        record: dotted names or globs; None records what is constrained.
+
+    Raises:
+        SpecError: for a name or glob that matches no parameter.
+    """
+    if record is None:
+        chosen = set(constrained)
+    else:
+        if isinstance(record, str):
+            raise SpecError(f"record={record!r} must be a tuple of names or globs; write record=({record!r},)")
+        chosen = set()
+        for pattern in record:
+            matched = select(pattern, shapes)
+            if not matched:
+                raise SpecError(f"record={pattern!r} matches no parameter; there are: {', '.join(map(repr, shapes))}")
+            chosen.update(matched)
+    return tuple(Column(name, shapes[name], prod(shapes[name]) <= SHOWN) for name in shapes if name in chosen)
+
+
+def history(
+    recorded: tuple[Column, ...], steps: np.ndarray, loss: np.ndarray, grad_norm: np.ndarray, table: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Rows as {"step", "loss", "grad_norm", name: one array per column}, the first axis counting rows."""
+    result = {"step": steps, "loss": loss, "grad_norm": grad_norm}
+    start = 0
+    for column in recorded:
+        block = table[:, start : start + column.width]
+        start += column.width
+        if column.whole:
+            result[column.name] = block.reshape(len(block), *column.shape)
+        else:
+            result |= {f"{column.name}.{what}": block[:, i] for i, what in enumerate(SUMMARY)}
+    return result
+
+
+def probe(shape: Shape) -> np.ndarray:
+    """Weights, none of them 0 or special: a derivative that vanishes for their sum vanishes for every entry."""
+    return np.cos(np.arange(1.0, prod(shape) + 1)).reshape(shape)
+
+
+def _elementwise(spec: Spec) -> bool:
+    """Whether the spec accepts any shape, one entry like the next: a scalar spec without array bounds."""
+    return spec.kind == "scalar" and spec._bound_shape == ()  # pyright: ignore[reportAttributeAccessIssue]

@@ -1,0 +1,285 @@
+"""Problem: everything that is trained, as data, and the one loss per backend."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from math import isfinite
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from isoparam.backends import BACKENDS, load
+from isoparam.errors import BackendError, SpecError
+from isoparam.names import assign
+from isoparam.optimizers import Optimizer, as_optimizer
+from isoparam.plan import DTYPES, FIXED
+from isoparam.specs import Spec
+from isoparam.specs.base import ScalarSpec, Shape
+
+Loss = Callable[[dict[str, Any], dict[str, Any]], Any]
+
+
+@dataclass(frozen=True)
+class BuiltInLoss:
+    """The loss of a built-in problem: the function of this name in `torch_impl.problems` and in `jax_impl.problems`."""
+
+    name: str
+
+    def load(self, backend: str) -> Loss:
+        """The function of a backend."""
+        return load(backend).problems.LOSSES[self.name]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a problem is trained when `train` is told nothing.
+
+    Args:
+        optimizer: such as `isoparam.Adam(lr=0.01)`.
+        steps: updates at most, at least 1.
+        tol_grad: stop at the first step whose gradient norm is at most this; None never stops early.
+        schedule: learning rates over the steps; none are available yet.
+        dtype: "float64", "float32" or "bfloat16".
+
+    Raises:
+        SpecError: for an argument outside its range.
+    """
+
+    optimizer: Optimizer
+    steps: int
+    tol_grad: float | None = None
+    schedule: None = None
+    dtype: str = "float64"
+
+    def __post_init__(self) -> None:
+        as_optimizer(self.optimizer)
+        whole("steps", self.steps)
+        check_tolerance(self.tol_grad)
+        check_schedule(self.schedule)
+        check_dtype(self.dtype)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Problem:
+    """Parameters with their constraints and start, data, and a loss to make small.
+
+    Args:
+        name: what the problem is called in reports.
+        constraints: {dotted name or glob: spec}; a parameter that none matches is any real number.
+        init: {name: constrained value} with floats or float arrays. None as a value, or a constrained name that is
+            left out, starts at raw = 0: shape () or that of the bounds, for scalar specs only.
+        loss: {"torch": f, "jax": g}, or one callable for every backend that it can run on; each is called as
+            `loss(values, batch)` with dicts of arrays of that backend and returns a scalar.
+        data: {name: array} with a common first axis; None for a loss without data, whose batch is `{}`.
+        batch_size: rows per step; None for all of them.
+        recipe: what `train` uses when told nothing.
+        source: where the problem and its published values come from.
+        published: {name: published or exact value}, to compare a result with.
+
+    Raises:
+        SpecError: for an integer, nan, infinite or empty start, a shape that does not fit its spec, a constraint that
+            matches no parameter, nan in the data, data of different lengths, or a batch larger than the data. Whether a
+            start lies inside its set is looked at by `train`, in the dtype of the run.
+
+    Example:
+        >>> import isoparam as iso
+        >>> problem = iso.Problem(
+        ...     name="scale", constraints={"s": iso.Positive()}, init={"s": 1.0},
+        ...     loss=lambda values, batch: (values["s"] - 2.0) ** 2)
+        >>> problem.shapes
+        {'s': ()}
+    """
+
+    name: str
+    constraints: Mapping[str, Spec]
+    init: Mapping[str, Any] | None = None
+    loss: Mapping[str, Loss] | Loss | BuiltInLoss
+    data: Mapping[str, Any] | None = None
+    batch_size: int | None = None
+    recipe: Recipe | None = None
+    source: str = ""
+    published: Mapping[str, Any] = field(default_factory=dict)
+    specs: dict[str, Spec] = field(init=False, repr=False)
+    shapes: dict[str, Shape] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name:
+            raise SpecError(f"Problem: name={self.name!r} must be a text such as 'scalar'")
+        init = {name: _value(name, value) for name, value in dict(self.init or {}).items()}
+        init |= dict.fromkeys(_left_out(self.constraints, init))
+        if not init:
+            raise SpecError(f"Problem {self.name!r} has no parameters; give init={{'x': 0.5}}")
+        clash = sorted(set(init) & set(FIXED))
+        if clash:
+            raise SpecError(f"Problem {self.name!r}: no parameter may be called {clash[0]!r}, which is a column of the history")
+        specs = assign(init, self.constraints)
+        shapes = {name: _shape(name, value, specs.get(name)) for name, value in init.items()}
+        data = _data(self.data)
+        _check_batch_size(self.batch_size, data)
+        _check_loss(self.loss)
+        if not (self.recipe is None or isinstance(self.recipe, Recipe)):
+            raise SpecError(f"recipe={self.recipe!r} must be an isoparam.Recipe(optimizer, steps)")
+        frozen = {"constraints": MappingProxyType(dict(self.constraints)), "init": MappingProxyType(init), "data": data}
+        frozen |= {"published": MappingProxyType(dict(self.published)), "specs": specs, "shapes": shapes}
+        for key, value in frozen.items():
+            object.__setattr__(self, key, value)
+
+    @property
+    def rows(self) -> int | None:
+        """Rows of the data; None without data."""
+        return None if self.data is None else len(next(iter(self.data.values())))
+
+    @property
+    def backends(self) -> tuple[str, ...]:
+        """The backends that have a loss."""
+        return tuple(b for b in BACKENDS if b in self.loss) if isinstance(self.loss, Mapping) else tuple(BACKENDS)
+
+    def loss_for(self, backend: str) -> Loss:
+        """The loss of a backend.
+
+        Raises:
+            BackendError: where the problem has none.
+        """
+        if isinstance(self.loss, BuiltInLoss):
+            return self.loss.load(backend)
+        if not isinstance(self.loss, Mapping):
+            return self.loss
+        if backend not in self.loss:
+            raise BackendError(
+                f"problem {self.name!r} has no loss for {backend!r}, only for {', '.join(map(repr, self.loss)) or 'none'}; "
+                f"add one: loss={{..., {backend!r}: f}}"
+            )
+        return self.loss[backend]
+
+
+def whole(name: str, value: Any, least: int = 1) -> int:
+    """An int of at least `least`, or SpecError."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise SpecError(f"{name}={value!r} must be a whole number, at least {least}")
+    return int(value)
+
+
+def check_tolerance(tol_grad: Any) -> None:
+    """Raise SpecError unless tol_grad is None or a number of at least 0."""
+    if tol_grad is None:
+        return
+    number = isinstance(tol_grad, int | float) and not isinstance(tol_grad, bool)
+    if not number or not isfinite(tol_grad) or tol_grad < 0:
+        raise SpecError(f"tol_grad={tol_grad!r} must be a finite number, at least 0, or None")
+
+
+def check_loss_value(shape: Shape, floating: bool) -> None:
+    """Raise SpecError unless a loss came out as one real number."""
+    if tuple(shape) != ():
+        raise SpecError(f"the loss has shape {tuple(shape)}; it must be a scalar of shape (), so end it with .sum() or .mean()")
+    if not floating:
+        raise SpecError("the loss is no floating number; compute it from values, which are floating")
+
+
+def check_schedule(schedule: Any) -> None:
+    """Raise SpecError for any schedule."""
+    if schedule is not None:
+        raise SpecError(f"schedule={schedule!r}: schedules are not available yet; leave it None for a constant lr")
+
+
+def check_dtype(dtype: Any) -> None:
+    """Raise SpecError unless dtype is one of those that both backends train in."""
+    if dtype not in DTYPES:
+        raise SpecError(f"unknown dtype={dtype!r}; choose one of {', '.join(map(repr, DTYPES))}")
+
+
+def _left_out(constraints: Mapping[str, Spec], init: dict[str, Any]) -> list[str]:
+    """Constrained names without a start. A name that resembles an unconstrained one is a misspelling, not a parameter."""
+    literal = [key for key in constraints if not any(sign in key for sign in "*?[") and key not in init]
+    free = [name for name in init if name not in constraints]
+    for key in literal:
+        close = get_close_matches(key, free, n=1)
+        if close:
+            raise SpecError(f"constraints[{key!r}] matches no name in init; did you mean {close[0]!r}? Else add init[{key!r}]")
+    return literal
+
+
+def _value(name: str, value: Any) -> np.ndarray | None:
+    """A start as a read-only float64 array; None stays None."""
+    if not isinstance(name, str):
+        raise SpecError(f"init: the key {name!r} must be a text")
+    if value is None:
+        return None
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError, RuntimeError):
+        array = np.asarray(None)
+    if array.dtype.kind in "biu":
+        hint = f"write {float(array)}" if array.ndim == 0 else "write it with .astype(float)"
+        raise SpecError(f"init[{name!r}]={value!r} is of dtype {array.dtype}, and parameters are floating; {hint}")
+    if array.dtype.kind != "f":
+        raise SpecError(f"init[{name!r}]={value!r} must be a float or a numpy array of floats")
+    if array.size == 0:
+        raise SpecError(f"init[{name!r}] is an empty array of shape {array.shape}; leave the parameter out")
+    if not np.isfinite(array).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise SpecError(f"init[{name!r}] is {array[where]} at {where}; give a finite start")
+    array = np.array(array, dtype=np.float64)
+    array.setflags(write=False)
+    return array
+
+
+def _shape(name: str, value: np.ndarray | None, spec: Spec | None) -> Shape:
+    """Shape of a parameter's value, which its spec accepts."""
+    if value is None:
+        if not isinstance(spec, ScalarSpec):
+            raise SpecError(f"init[{name!r}] is missing, and {spec or 'an unconstrained parameter'} has no shape by itself; "
+                            f"give an array: init={{{name!r}: np.array(...)}}")  # fmt: skip
+        return spec._bound_shape
+    try:
+        if spec is not None:
+            spec.raw_shape(value.shape)
+    except SpecError as error:
+        raise SpecError(f"init[{name!r}]: {error}") from None
+    return value.shape
+
+
+def _data(data: Mapping[str, Any] | None) -> Mapping[str, np.ndarray] | None:
+    """The data as read-only views, checked."""
+    if data is None:
+        return None
+    arrays = {name: np.asarray(array).view() for name, array in data.items()}
+    if not arrays:
+        raise SpecError("data={} holds no array; leave data None for a loss without data")
+    lengths = {}
+    for name, array in arrays.items():
+        if array.dtype.kind not in "biuf":
+            raise SpecError(f"data[{name!r}] has dtype {array.dtype}; it must be a numpy array of numbers")
+        if array.ndim == 0 or array.size == 0:
+            raise SpecError(f"data[{name!r}] of shape {array.shape} is empty or has no first axis to count rows along")
+        if array.dtype.kind == "f" and np.isnan(array).any():
+            where = tuple(int(i) for i in np.argwhere(np.isnan(array))[0])
+            raise SpecError(f"data[{name!r}] is nan at {where}; drop or fill such rows before training")
+        array.setflags(write=False)
+        lengths[name] = len(array)
+    if len(set(lengths.values())) > 1:
+        raise SpecError(f"the arrays of data have different lengths along their first axis: {lengths}")
+    return MappingProxyType(arrays)
+
+
+def _check_batch_size(batch_size: int | None, data: Mapping[str, np.ndarray] | None) -> None:
+    if batch_size is None:
+        return
+    whole("batch_size", batch_size)
+    if data is None:
+        raise SpecError(f"batch_size={batch_size} without data; give data, or leave batch_size None")
+    rows = len(next(iter(data.values())))
+    if batch_size > rows:
+        raise SpecError(f"batch_size={batch_size} is larger than the data, which has {rows} rows; None takes all of them")
+
+
+def _check_loss(loss: Any) -> None:
+    if isinstance(loss, Mapping):
+        unknown = [key for key in loss if key not in BACKENDS]
+        if unknown:
+            raise BackendError(f"loss: unknown backend {unknown[0]!r}; choose from {', '.join(map(repr, BACKENDS))}")
+        if not loss or not all(callable(function) for function in loss.values()):
+            raise SpecError(f"loss={dict(loss)!r} must hold a callable for each backend, such as {{'torch': f, 'jax': g}}")
+    elif not (callable(loss) or isinstance(loss, BuiltInLoss)):
+        raise SpecError(f"loss={loss!r} must be a callable loss(values, batch), or {{'torch': f, 'jax': g}}")

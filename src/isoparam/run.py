@@ -1,0 +1,85 @@
+"""Run: what `train` gives back. Evaluation: one look at values, loss and gradients. All in numpy."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from isoparam.optimizers import Optimizer
+
+Stopped = Literal["steps", "tol_grad", "callback", "non_finite"]
+
+
+class Evaluation(NamedTuple):
+    """Values, loss and the gradient of the loss with respect to raw, at one point.
+
+    Attributes:
+        values: {name: constrained value}.
+        loss: a 0-d array.
+        grads: {name: gradient of raw}, of the shapes of raw.
+    """
+
+    values: dict[str, np.ndarray]
+    loss: np.ndarray
+    grads: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Run:
+    """The result of a training.
+
+    Attributes:
+        values: {name: constrained value} after the last update.
+        raw: {name: raw parameter} after the last update, with the same keys.
+        history: {"step", "loss", "grad_norm", and a name for each recorded value}: arrays whose first axis counts the
+            rows. Row k holds what was there **before** update `step[k]`; `grad_norm` is the 2-norm of the gradient of
+            all raw parameters together.
+        problem: name of the problem.
+        backend: "torch" or "jax".
+        steps: updates done.
+        stopped: what ended the run: "steps", "tol_grad", "callback" or "non_finite".
+        optimizer: the optimizer as asked for.
+        seed: seed of the run.
+        dtype: dtype of the run; bfloat16 results come as float32 arrays.
+        versions: {package: version} of what ran.
+        seconds: wall time of the run, in seconds.
+        compile_seconds: the part of it that went into preparing and compiling, in seconds.
+    """
+
+    values: dict[str, np.ndarray]
+    raw: dict[str, np.ndarray]
+    history: dict[str, np.ndarray]
+    problem: str
+    backend: str
+    steps: int
+    stopped: Stopped
+    optimizer: Optimizer
+    seed: int
+    dtype: str
+    versions: dict[str, str]
+    seconds: float
+    compile_seconds: float
+
+    def summary(self) -> str:
+        """The run in a few lines, for a terminal."""
+        lines = [
+            f"{self.problem} on {self.backend}, {self.dtype}: {self.steps} steps of {type(self.optimizer).__name__} "
+            f"in {self.seconds:.2f} s ({self.compile_seconds:.2f} s compiling), stopped by {self.stopped}"
+        ]
+        if len(self.history["loss"]):
+            rows = self.history
+            lines.append(f"loss {rows['loss'][0]:.6g} -> {rows['loss'][-1]:.6g}, gradient norm {rows['grad_norm'][-1]:.3g}")
+        lines += [f"{name} = {_shown(value)}" for name, value in self.values.items()]
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{name}={_shown(value)}" for name, value in self.values.items())
+        return f"Run({self.problem!r}, {self.backend!r}, steps={self.steps}, stopped={self.stopped!r}, {values})"
+
+
+def _shown(value: Any) -> str:
+    if value.ndim == 0:
+        return repr(float(value))
+    if value.size <= 8:
+        return np.array2string(value, separator=", ").replace("\n", "")
+    return f"{value.dtype.name} {value.shape} in [{value.min():.4g}, {value.max():.4g}]"

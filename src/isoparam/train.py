@@ -1,0 +1,314 @@
+"""train(problem, backend=...): the same loop of chunks around either backend, and everything that ends a run."""
+
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from time import perf_counter
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from isoparam import plan as planning
+from isoparam.backends import load
+from isoparam.errors import BackendError, NonFiniteError, SaturationWarning, SpecError
+from isoparam.optimizers import Optimizer, as_optimizer
+from isoparam.plan import Plan, Rows
+from isoparam.problem import Problem, Recipe, check_dtype, check_schedule, check_tolerance, whole
+from isoparam.run import Run, Stopped
+
+CHUNK_SECONDS = 0.2
+FIRST_CHUNK = 16
+GROWTH = 64  # at most this much longer than the chunk before
+SUSPECT = 20.0  # no derivative underflows while every |raw| is below this
+DEVICES = ("cpu", "cuda", "gpu")
+
+Callback = Callable[[dict[str, Any]], Any]
+
+
+def train(
+    problem: Problem,
+    backend: str,
+    optimizer: Optimizer | None = None,
+    schedule: None = None,
+    steps: int | None = None,
+    seed: int = 0,
+    dtype: str | None = None,
+    device: str = "cpu",
+    numerics: Literal["fast", "exact"] = "fast",
+    record: Iterable[str] | None = None,
+    record_every: int = 1,
+    callbacks: Sequence[Callback] = (),
+    tol_grad: float | None = None,
+    checkpoint_dir: str | None = None,
+    progress: bool = False,
+) -> Run:
+    """Make the loss of a problem small.
+
+    Args:
+        problem: parameters, data and loss.
+        backend: "torch" or "jax"; there is no default.
+        optimizer: such as `isoparam.Adam(lr=0.01)`; None takes that of the problem's recipe.
+        schedule: learning rates over the steps; none are available yet.
+        steps: updates at most; None takes steps and tol_grad of the recipe.
+        seed: of the data order, which is the same in both backends.
+        dtype: "float64", "float32" or "bfloat16"; None takes that of the recipe, or "float64" without one.
+        device: "cpu", or "cuda" or "gpu" (the same).
+        numerics: "fast"; "exact" is not available yet.
+        record: names or globs to record; None records what is constrained, () only loss and gradient norm. Values of
+            more than 64 entries are recorded as `name.min`, `name.mean` and `name.max`.
+        record_every: keep every so many steps.
+        callbacks: each is called as `callback(row)` with every kept row, in order; a true result stops the run before
+            the update of that row. Rows are read once per chunk of up to 0.2 s, so calls come in bursts.
+        tol_grad: stop before the update of the first step whose gradient norm is at most this.
+        checkpoint_dir: not available yet.
+        progress: show a bar with the loss and up to four constrained values.
+
+    Returns:
+        The `Run`: values, raw, history and what ended it.
+
+    Raises:
+        SpecError: for an argument that cannot be right, or a loss that is no scalar.
+        DomainError: for a start outside its set or on its border, in the dtype of the run.
+        BackendError: for a backend, loss or device that is not there.
+        NonFiniteError: for a loss or gradient that became nan or inf; `.run` is the last good state.
+
+    Warns:
+        SaturationWarning: once per parameter whose gradient has underflowed to exactly 0.
+
+    Example:
+        >>> import isoparam as iso
+        >>> run = iso.train(iso.problems.get("scalar"), backend="torch")
+        >>> round(float(run.values["x"]), 12)
+        0.9
+    """
+    begun = perf_counter()
+    _check_available(problem, schedule, numerics, checkpoint_dir, device)
+    implementation = load(backend).train
+    problem.loss_for(backend)
+    plan = _plan(problem, optimizer, seed, dtype, device, record, record_every)
+    steps, tol_grad = _length(problem.recipe, steps, tol_grad)
+    loop = implementation.Loop(problem, plan)
+    loop.advance(0)  # compiles
+    session = _Session(problem, backend, plan, implementation.versions(), begun, perf_counter() - begun)
+    return _fit(loop, session, steps, tol_grad, tuple(callbacks), _bar(progress, problem, steps))
+
+
+class _Session:
+    """What a run gathers on its way, and the `Run` made of it."""
+
+    def __init__(
+        self, problem: Problem, backend: str, plan: Plan, versions: dict[str, str], begun: float, compiling: float
+    ) -> None:
+        self.problem, self.backend, self.plan, self.versions = problem, backend, plan, versions
+        self.begun, self.compiling = begun, compiling
+        self.saturated: set[str] = set()
+        self.parts: list[dict[str, np.ndarray]] = [self.rows(0, Rows(*(np.empty(0, plan.history_dtype),) * 2, self.empty()))]
+
+    def empty(self) -> np.ndarray:
+        """A table of columns without rows."""
+        return np.empty((0, sum(column.width for column in self.plan.columns)), self.plan.history_dtype)
+
+    def rows(self, first: int, rows: Rows) -> dict[str, np.ndarray]:
+        """The recorded rows of a chunk that began at step `first`, by name."""
+        every = self.plan.record_every
+        steps = np.arange(first, first + len(rows.loss))
+        kept = steps % every == 0
+        return planning.history(self.plan.columns, steps[kept], rows.loss[kept], rows.grad_norm[kept], rows.columns)
+
+    def finish(self, loop: Any, stopped: Stopped) -> Run:
+        """The run as it stands."""
+        state = loop.state()
+        return Run(
+            values=loop.values(),
+            raw=self.plan.layout.unflatten(state["raw"]),
+            history={name: np.concatenate([part[name] for part in self.parts]) for name in self.parts[0]},
+            problem=self.problem.name,
+            backend=self.backend,
+            steps=int(state["step"]),
+            stopped=stopped,
+            optimizer=self.plan.optimizer,
+            seed=self.plan.seed,
+            dtype=self.plan.dtype,
+            versions=self.versions,
+            seconds=perf_counter() - self.begun,
+            compile_seconds=self.compiling,
+        )
+
+
+class _Stop(NamedTuple):
+    """Why and before which update a run ends."""
+
+    step: int
+    reason: Stopped
+
+
+def _fit(loop: Any, session: _Session, steps: int, tol_grad: float | None, callbacks: tuple[Callback, ...], bar: Any) -> Run:
+    """Run chunk after chunk. A chunk that holds a reason to stop is replayed from its start up to that step."""
+    done, size = 0, FIRST_CHUNK
+    before: list[Any] = []
+    with bar as show:
+        while done < steps:
+            count = min(size, steps - done, session.plan.capacity)
+            before = [*before[-1:], loop.state()]
+            clock = perf_counter()
+            rows = loop.advance(count)
+            elapsed = perf_counter() - clock
+            kept = session.rows(done, rows)
+            stop = _earliest(rows, kept, done, tol_grad, callbacks)
+            if stop is not None:
+                return _end(loop, session, before, kept, stop)
+            session.parts.append(kept)
+            done += count
+            size = _next_size(count, elapsed)
+            _warn_of_saturation(loop, session)
+            if show is not None:
+                show(done, float(rows.loss[-1]), loop.values())
+    return session.finish(loop, "steps")
+
+
+def _earliest(
+    rows: Rows, kept: dict[str, np.ndarray], first: int, tol_grad: float | None, callbacks: tuple[Callback, ...]
+) -> _Stop | None:
+    """The first step of a chunk at which the run must end, and why. Callbacks see the rows up to it."""
+    stop = None
+    bad = np.flatnonzero(~(np.isfinite(rows.loss) & np.isfinite(rows.grad_norm)))
+    if len(bad):
+        stop = _Stop(first + int(bad[0]), "non_finite")
+    if tol_grad is not None:
+        small = np.flatnonzero(rows.grad_norm <= tol_grad)
+        if len(small) and (stop is None or first + small[0] < stop.step):
+            stop = _Stop(first + int(small[0]), "tol_grad")
+    for i, step in enumerate(kept["step"] if callbacks else ()):
+        if stop is not None and (step > stop.step or (step == stop.step and stop.reason == "non_finite")):
+            break
+        row = {name: column[i] for name, column in kept.items()}
+        if any([callback(row) for callback in callbacks]):  # every callback sees the row
+            return stop if stop is not None and stop.step == step else _Stop(int(step), "callback")
+    return stop
+
+
+def _end(loop: Any, session: _Session, before: list[Any], kept: dict[str, np.ndarray], stop: _Stop) -> Run:
+    """Put the loop into the state in which the run ends, and make the `Run` or the error."""
+    if stop.reason != "non_finite":
+        _replay(loop, before, stop.step)
+        _keep(session, kept, stop.step)
+        _warn_of_saturation(loop, session)
+        return session.finish(loop, stop.reason)
+    _replay(loop, before, stop.step)
+    seen = loop.look()
+    guilty = next((name for name, grad in seen.grads.items() if not np.isfinite(grad).all()), None)
+    last_good = max(0, stop.step - 1)
+    _replay(loop, before, last_good)
+    _keep(session, kept, last_good if stop.step else -1)
+    run = session.finish(loop, "non_finite")
+    raise NonFiniteError(_non_finite(seen, stop.step, guilty), step=stop.step, parameter=guilty, run=run)
+
+
+def _replay(loop: Any, before: list[Any], step: int) -> None:
+    """Run again, by the same program, from the last kept state at or before `step`."""
+    state = next(state for state in reversed(before) if state["step"] <= step)
+    loop.load(state)
+    loop.advance(step - int(state["step"]))
+
+
+def _keep(session: _Session, kept: dict[str, np.ndarray], last: int) -> None:
+    wanted = kept["step"] <= last
+    session.parts.append({name: column[wanted] for name, column in kept.items()})
+
+
+def _non_finite(seen: Any, step: int, guilty: str | None) -> str:
+    gradient = f"the gradient of {guilty!r} is not finite" if guilty else "no gradient is non-finite by itself"
+    lost = "" if step else "; nothing was updated"
+    return (
+        f"loss {float(seen.loss)} at step {step}, and {gradient}{lost}. error.run is the last good state; try a smaller lr, "
+        f"a start further inside, or a loss that is finite at the border"
+    )
+
+
+def _next_size(count: int, elapsed: float) -> int:
+    """Steps of the next chunk: towards CHUNK_SECONDS, at most GROWTH times this one."""
+    return max(1, min(count * GROWTH, int(count * CHUNK_SECONDS / max(elapsed, 1e-9))))
+
+
+def _warn_of_saturation(loop: Any, session: _Session) -> None:
+    """One warning per parameter with an entry whose value no longer moves with raw."""
+    raw = session.plan.layout.unflatten(loop.state()["raw"])
+    far = {
+        name
+        for name in session.problem.specs
+        if name not in session.saturated and np.max(np.abs(raw[name]), initial=0.0) > SUSPECT
+    }
+    if not far:
+        return
+    for name, slope in loop.slopes().items():
+        flat = np.argwhere(slope == 0)
+        if name in far and len(flat):
+            session.saturated.add(name)
+            where = tuple(int(i) for i in flat[0])
+            warnings.warn(
+                f"parameter {name!r} is saturated: raw = {raw[name][where]:.6g}{f' at {where}' if where else ''}, where the "
+                f"derivative of {session.problem.specs[name]} has underflowed to 0, so it cannot move any more; use a "
+                f"smaller lr, start further inside, or loosen the constraint",
+                SaturationWarning,
+                stacklevel=4,
+            )
+
+
+def _plan(
+    problem: Problem,
+    optimizer: Optimizer | None,
+    seed: int,
+    dtype: str | None,
+    device: str,
+    record: Iterable[str] | None,
+    record_every: int,
+) -> Plan:
+    recipe = problem.recipe
+    if optimizer is None:
+        if recipe is None:
+            raise SpecError(f"problem {problem.name!r} has no recipe; give optimizer=isoparam.Adam(lr=0.01), for instance")
+        optimizer = recipe.optimizer
+    if dtype is None:
+        dtype = "float64" if recipe is None else recipe.dtype
+    check_dtype(dtype)
+    return Plan(
+        layout=planning.layout(problem.shapes, problem.specs),
+        columns=planning.columns(problem.shapes, problem.specs, record),
+        optimizer=as_optimizer(optimizer),
+        dtype=dtype,
+        device=device,
+        record_every=whole("record_every", record_every),
+        batch_size=problem.batch_size,
+        seed=whole("seed", seed, least=0),
+    )
+
+
+def _length(recipe: Recipe | None, steps: int | None, tol_grad: float | None) -> tuple[int, float | None]:
+    check_tolerance(tol_grad)
+    if steps is not None:
+        return whole("steps", steps), tol_grad
+    if recipe is None:
+        raise SpecError("the problem has no recipe; give steps=1000, for instance")
+    return recipe.steps, recipe.tol_grad if tol_grad is None else tol_grad
+
+
+def _check_available(problem: Any, schedule: Any, numerics: str, checkpoint_dir: str | None, device: str) -> None:
+    if not isinstance(problem, Problem):
+        raise SpecError(f"problem={problem!r} must be an isoparam.Problem; write isoparam.problems.get('scalar'), for instance")
+    check_schedule(schedule)
+    if numerics not in ("fast", "exact"):
+        raise SpecError(f"unknown numerics={numerics!r}; choose 'fast'")
+    if numerics == "exact":
+        raise BackendError("numerics='exact' is not available yet; use numerics='fast'")
+    if checkpoint_dir is not None:
+        raise SpecError(f"checkpoint_dir={checkpoint_dir!r}: checkpoints are not available yet; leave it None")
+    if device not in DEVICES:
+        raise BackendError(f"unknown device={device!r}; choose one of {', '.join(map(repr, DEVICES))}")
+
+
+def _bar(progress: bool, problem: Problem, steps: int) -> AbstractContextManager[Any]:
+    if not progress:
+        return nullcontext()
+    from isoparam.progress import bar  # rich is slow to import
+
+    return bar(problem.name, steps, list(problem.specs)[:4])

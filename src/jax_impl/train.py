@@ -1,0 +1,295 @@
+"""Training: chunks of steps over one flat vector of raw parameters, recorded on the device."""
+
+from collections.abc import Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jaxlib
+import numpy as np
+import optax
+from jax import Array, lax
+
+from isoparam.batches import data_order
+from isoparam.errors import BackendError, DomainError, SpecError
+from isoparam.plan import Column, Group, Layout, Plan, Rows, layout, probe
+from isoparam.problem import Problem, check_loss_value
+from isoparam.run import Evaluation
+from isoparam.specs import Real
+from jax_impl.optim import init_state, step
+from jax_impl.verbs import forward, initial, inverse
+
+DTYPES = {"float64": jnp.float64, "float32": jnp.float32, "bfloat16": jnp.bfloat16}
+
+
+class Loop:
+    """One run of one problem: a state on the device, advanced chunk by chunk.
+
+    Args:
+        problem: what is trained.
+        plan: the settings.
+
+    Raises:
+        DomainError: for a start outside its set, or on its border, in the dtype of the plan.
+        BackendError: for a loss or a device that is not there.
+    """
+
+    def __init__(self, problem: Problem, plan: Plan) -> None:
+        self._plan = plan
+        self._specs = problem.specs
+        self._loss = problem.loss_for("jax")
+        self._order = data_order(plan.seed, problem.rows, plan.batch_size)
+        with _setting(plan.dtype, plan.device):
+            self._data = _arrays(problem.data or {}, plan.dtype)
+        # One program serves every chunk and every replay: the number of steps is an argument.
+        self._program = jax.jit(partial(_chunk, plan, self._loss), donate_argnums=0)
+        self._shown = jax.jit(lambda raw: _values(plan.layout, _leaves(plan.layout, raw)))
+        raw = start(problem, plan.seed, plan.dtype, plan.device)
+        self.load({"step": 0, "raw": plan.layout.flatten(raw), "slots": {}})
+
+    def state(self) -> dict[str, Any]:
+        """A copy on the host: "step", "raw" (flat) and "slots" (the optimizer's buffers, flat, by torch's names)."""
+        slots = {name: _numpy(slot) for name, slot in self._slots.items() if name != "step"}
+        return {"step": int(self._slots["step"]), "raw": _numpy(self._raw), "slots": slots}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Take up a state; missing slots are those of a fresh start."""
+        with _setting(self._plan.dtype, self._plan.device):
+            self._raw = jnp.array(state["raw"], DTYPES[self._plan.dtype])
+            fresh = init_state(self._plan.optimizer, self._raw)
+            slots = {n: jnp.array(s, DTYPES[self._plan.dtype]) for n, s in state["slots"].items()}
+            self._slots = fresh | slots | {"step": jnp.array(state["step"], jnp.int32)}
+
+    def advance(self, count: int) -> Rows:
+        """Do `count` updates and give back what they recorded: row k is of the state before update k."""
+        first, every = int(self._slots["step"]), self._plan.record_every
+        with _setting(self._plan.dtype, self._plan.device):
+            carry, table, kept = self._program(
+                (self._raw, self._slots), self._data, self._indices(first, count), np.int32(first), np.int32(count)
+            )
+        self._raw, self._slots = carry
+        host = np.array(np.asarray(table)[:count])
+        skipped = -(-first // every) - first // every  # the first row began before this chunk
+        columns = (
+            host[:, 2:] if every == 1 else np.array(np.asarray(kept)[skipped : -(-(first + count) // every) - first // every])
+        )
+        return Rows(host[:, 0], host[:, 1], columns)
+
+    def look(self) -> Evaluation:
+        """Values, loss and gradients where the loop stands, for the batch that comes next."""
+        order = self._indices(int(self._slots["step"]), 1)
+        with _setting(self._plan.dtype, self._plan.device):
+            batch = _batch(self._data, order, 0)
+            values, loss, grads = jax.jit(partial(_evaluate, self._plan.layout, self._loss))(self._raw, batch)
+        shown = {name: _numpy(values[name]) for name in self._plan.layout.names}
+        return Evaluation(shown, _numpy(loss), self._plan.layout.unflatten(_numpy(grads)))
+
+    def values(self) -> dict[str, np.ndarray]:
+        """The constrained values where the loop stands."""
+        with _setting(self._plan.dtype, self._plan.device):
+            values = self._shown(self._raw)
+        return {name: _numpy(values[name]) for name in self._plan.layout.names}
+
+    def slopes(self) -> dict[str, np.ndarray]:
+        """For each constrained parameter, of the shape of raw: exactly 0 where no value moves with that raw entry."""
+        result = {}
+        for name, raw in self._plan.layout.unflatten(_numpy(self._raw)).items():
+            if name in self._specs:
+                with _setting(self._plan.dtype, self._plan.device):
+                    leaf = jnp.asarray(raw, DTYPES[self._plan.dtype])
+                    value, pull = jax.vjp(partial(forward, self._specs[name]), leaf)
+                    result[name] = _numpy(pull(jnp.asarray(probe(value.shape), value.dtype))[0])
+        return result
+
+    def _indices(self, first: int, count: int) -> Any:
+        """Row numbers, filled up to the capacity of a chunk so that one program serves every chunk."""
+        if self._order is None or self._plan.batch_size is None:
+            return None
+        filled = np.zeros((self._plan.capacity, self._plan.batch_size), np.int32)
+        filled[:count] = self._order.indices(first, count)
+        return filled
+
+
+def start(problem: Problem, seed: int = 0, dtype: str = "float64", device: str = "cpu") -> dict[str, np.ndarray]:
+    """The raw parameters of the start.
+
+    Raises:
+        DomainError: for a value outside its set, or on its border, in this dtype.
+    """
+    del seed  # every start is given so far; drawn ones will come from it
+    result = {}
+    with _setting(dtype, device):
+        for name, value in (problem.init or {}).items():
+            spec = problem.specs.get(name, Real())
+            if value is None:
+                result[name] = _numpy(initial(spec, problem.shapes[name], dtype=DTYPES[dtype]))
+                continue
+            try:
+                result[name] = _numpy(inverse(spec, jnp.asarray(value, DTYPES[dtype])))
+            except DomainError as error:
+                raise DomainError(f"init[{name!r}] in {dtype}: {error}") from None
+    return result
+
+
+def evaluate(
+    problem: Problem,
+    raw: Mapping[str, np.ndarray],
+    batch: Mapping[str, np.ndarray] | None = None,
+    dtype: str = "float64",
+    device: str = "cpu",
+) -> Evaluation:
+    """Values, loss and gradients at one point.
+
+    Args:
+        problem: whose loss.
+        raw: {name: raw parameter}, as from `start`.
+        batch: the data to use; None for all of it.
+        dtype: in which to compute.
+        device: on which to compute.
+
+    Raises:
+        SpecError: for a raw of other names or shapes than the problem's, or a loss that is no scalar.
+    """
+    plan = _checked(problem, raw)
+    with _setting(dtype, device):
+        flat = jnp.asarray(plan.flatten(raw), DTYPES[dtype])
+        data = _arrays((problem.data or {}) if batch is None else batch, dtype)
+        values, loss, grads = jax.jit(partial(_evaluate, plan, problem.loss_for("jax")))(flat, data)
+    shown = {name: _numpy(values[name]) for name in plan.names}
+    return Evaluation(shown, _numpy(loss), plan.unflatten(_numpy(grads)))
+
+
+def versions() -> dict[str, str]:
+    """Versions of what computes here."""
+    return {"jax": jax.__version__, "jaxlib": jaxlib.__version__, "optax": optax.__version__}
+
+
+def _chunk(plan: Plan, function: Any, carry: Any, data: dict[str, Array], order: Any, first: Array, count: Array) -> Any:
+    """`count` updates from step `first` on, with loss and gradient norm of each and the columns of the recorded ones."""
+    dtype, every = DTYPES[plan.history_dtype], plan.record_every
+    width = sum(column.width for column in plan.columns)
+    table = jnp.zeros((plan.capacity, 2 + (width if every == 1 else 0)), dtype)
+    kept = jnp.zeros((0 if every == 1 else plan.capacity // every + 2, width), dtype)
+
+    def update(k: Array, state: Any) -> Any:
+        (raw, slots), table = state
+        values, loss, grads = _evaluate(plan.layout, function, raw, _batch(data, order, k))
+        norm = jnp.sqrt(jnp.sum(jnp.square(grads.astype(dtype))))
+        parts = [loss.reshape(1), norm.reshape(1), *(_columns(plan.columns, values) if every == 1 else ())]
+        table = _put(table, parts, k)
+        return step(plan.optimizer, raw, grads, slots), table
+
+    if every == 1:
+        carry, table = lax.fori_loop(np.int32(0), count, update, (carry, table))
+        return carry, table, kept
+
+    def record(row: Array, state: Any) -> Any:
+        carry, table, kept = state
+        values = _values(plan.layout, _leaves(plan.layout, carry[0]))
+        kept = _put(kept, _columns(plan.columns, values), row) if width else kept
+        low = jnp.maximum((first // every + row) * every - first, 0)
+        high = jnp.minimum((first // every + row + 1) * every - first, count)
+        carry, table = lax.fori_loop(low, high, update, (carry, table))
+        return carry, table, kept
+
+    rows = jnp.where(count > 0, (first + count - 1) // every - first // every + 1, 0)
+    return lax.fori_loop(np.int32(0), rows, record, (carry, table, kept))
+
+
+def _put(table: Array, parts: list[Array], row: Array) -> Array:
+    """Write numbers into a row of a table, in place."""
+    line = jnp.concatenate([part.astype(table.dtype) for part in parts])
+    return lax.dynamic_update_slice(table, line[None], (row, np.int32(0)))
+
+
+def _columns(columns: tuple[Column, ...], values: dict[str, Array]) -> list[Array]:
+    parts = []
+    for column in columns:
+        value = values[column.name]
+        parts.append(value.reshape(-1) if column.whole else jnp.stack([value.min(), value.mean(), value.max()]))
+    return parts
+
+
+def _evaluate(plan: Layout, function: Any, raw: Array, batch: dict[str, Array]) -> tuple[dict[str, Array], Array, Array]:
+    """Values, the loss, and the flat gradient."""
+
+    def objective(leaves: tuple[Array, ...]) -> tuple[Array, dict[str, Array]]:
+        values = _values(plan, leaves)
+        loss = function(dict(values), batch)
+        if not isinstance(loss, Array):
+            raise SpecError(f"the loss is {loss!r}; it must be a JAX array of shape (), computed from values")
+        check_loss_value(loss.shape, jnp.issubdtype(loss.dtype, jnp.floating))
+        return loss, values
+
+    (loss, values), grads = jax.value_and_grad(objective, has_aux=True)(_leaves(plan, raw))
+    return values, loss, grads[0].reshape(-1) if len(grads) == 1 else jnp.concatenate([grad.reshape(-1) for grad in grads])
+
+
+def _values(plan: Layout, leaves: tuple[Array, ...]) -> dict[str, Array]:
+    """Every constrained value by name, in the user's order."""
+    parts: dict[str, Array] = {}
+    for group, leaf in zip(plan.groups, leaves, strict=True):
+        parts |= _split(group, _value(group, leaf))
+    return {name: parts[name] for name in plan.names}
+
+
+def _value(group: Group, leaf: Array) -> Array:
+    return leaf if isinstance(group.spec, Real) else forward(group.spec, leaf)
+
+
+def _split(group: Group, value: Array) -> dict[str, Array]:
+    """The values of a group's entries, cut from the value of the group."""
+    entries = group.entries
+    if len(entries) == 1:
+        return {entries[0].name: value}
+    return {entry.name: value[entry.start : entry.stop].reshape(entry.value_shape) for entry in entries}
+
+
+def _leaves(plan: Layout, flat: Array) -> tuple[Array, ...]:
+    return tuple(flat[g.start : g.stop].reshape(g.shape) for g in plan.groups)
+
+
+def _batch(data: dict[str, Array], order: Any, k: Any) -> dict[str, Array]:
+    if order is None:
+        return dict(data)
+    index = order[k]
+    return {name: array.at[index].get(mode="promise_in_bounds") for name, array in data.items()}
+
+
+def _checked(problem: Problem, raw: Mapping[str, np.ndarray]) -> Layout:
+    plan = layout(problem.shapes, problem.specs)
+    shapes = {entry.name: entry.raw_shape for group in plan.groups for entry in group.entries}
+    given = {name: tuple(np.shape(array)) for name, array in raw.items()}
+    if given != shapes:
+        raise SpecError(f"raw has shapes {given}; problem {problem.name!r} has {shapes}")
+    return plan
+
+
+def _arrays(data: Mapping[str, np.ndarray], dtype: str) -> dict[str, Array]:
+    """Data on the device: floats in the dtype of the run, whole numbers and booleans as they are."""
+    return {
+        name: jnp.array(array, DTYPES[dtype] if np.asarray(array).dtype.kind == "f" else None) for name, array in data.items()
+    }
+
+
+def _numpy(array: Array) -> np.ndarray:
+    """A copy on the host; bfloat16, which numpy lacks, as float32."""
+    return np.array(array.astype(jnp.float32) if array.dtype == jnp.bfloat16 else array)
+
+
+@contextmanager
+def _setting(dtype: str, device: str) -> Any:
+    """x64 on for float64 and off for the rest, on one device, for the time of a block; nothing global changes."""
+    with ExitStack() as stack:
+        stack.enter_context(jax.enable_x64(dtype == "float64"))
+        stack.enter_context(jax.default_device(_device(device)))
+        yield
+
+
+def _device(name: str) -> Any:
+    try:
+        return jax.devices("cpu" if name == "cpu" else "cuda")[0]
+    except RuntimeError:
+        raise BackendError(f"device={name!r}: this jax sees no GPU; pip install 'jax[cuda13]', or use device='cpu'") from None
