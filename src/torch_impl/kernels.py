@@ -107,8 +107,9 @@ def _between_inverse_slope(
 def between_inverse(value: Array, low: Any, high: Any, mid: Any, mid_tail: Any, half: Any, rate: float, unit: float) -> Array:
     """The raw of `between`: log((value - low)/(high - value))/rate; `unit` = 1/2 where high - low may overflow."""
     left, right = unit * value - unit * low, unit * high - unit * value
-    shrink = unit**10  # a quotient by a huge half may be compiled as a product with 1/half, which is subnormal
-    return log_ratio(left, right, shrink * ((value - shielded(mid, value)) - mid_tail), shrink * half) / rate
+    # The sum of the two is high - low again, as an array: the reciprocal of a huge constant would be subnormal.
+    half_width = left + right if unit == 0.5 else half
+    return log_ratio(left, right, (value - shielded(mid, value)) - mid_tail, half_width) / rate
 
 
 @with_slope(lambda raw, log_peak, log_far, rate: -rate * tanh((rate / 2) * raw))
