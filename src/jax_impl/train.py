@@ -1,6 +1,6 @@
 """Training: chunks of steps over one flat vector of raw parameters, recorded on the device."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
@@ -164,6 +164,19 @@ def evaluate(
 def versions() -> dict[str, str]:
     """Versions of what computes here."""
     return {"jax": jax.__version__, "jaxlib": jaxlib.__version__, "optax": optax.__version__}
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """float32 products in float32 for the time of a block, without TF32 or bfloat16; nothing changes after it.
+
+    Example:
+        >>> from jax_impl.train import full_precision
+        >>> with full_precision():
+        ...     pass
+    """
+    with jax.default_matmul_precision("highest"):
+        yield
 
 
 def _chunk(plan: Plan, function: Any, carry: Any, data: dict[str, Array], order: Any, first: Array, count: Array) -> Any:

@@ -1,7 +1,8 @@
 """Training: chunks of steps over one flat vector of raw parameters, recorded on the device."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -181,6 +182,27 @@ def evaluate(
 def versions() -> dict[str, str]:
     """Versions of what computes here."""
     return {"torch": str(torch.__version__)}
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """float32 products in float32 for the time of a block, without TF32 or bfloat16; nothing changes after it.
+
+    Example:
+        >>> from torch_impl.train import full_precision
+        >>> with full_precision():
+        ...     pass
+    """
+    cudnn, mkldnn = cast(Any, torch.backends.cudnn), cast(Any, torch.backends.mkldnn)
+    parts = (torch.backends.cuda.matmul, cudnn.conv, cudnn.rnn, mkldnn.matmul, mkldnn.conv, mkldnn.rnn)
+    before = [part.fp32_precision for part in parts]
+    try:
+        for part in parts:
+            part.fp32_precision = "ieee"
+        yield
+    finally:
+        for part, precision in zip(parts, before, strict=True):
+            part.fp32_precision = precision
 
 
 def _values(plan: Layout, leaves: tuple[Array, ...]) -> tuple[dict[str, Array], tuple[Array, ...]]:
