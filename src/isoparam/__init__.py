@@ -1,6 +1,6 @@
 """isoparam says, torch_impl and jax_impl do, parity proves: constrained parameters for PyTorch and JAX/Flax."""
 
-from isoparam import errors, problems
+from isoparam import errors, parity, problems
 from isoparam.optimizers import SGD, Adam, AdamW
 from isoparam.problem import Problem, Recipe
 from isoparam.run import Evaluation, Run
@@ -39,6 +39,7 @@ __all__ = [
     "__version__",
     "catalogue",
     "errors",
+    "parity",
     "problems",
     "train",
 ]

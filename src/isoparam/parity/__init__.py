@@ -1,6 +1,7 @@
 """PROVES: how far apart two arrays, or two backends, are. Public tools that see numpy arrays only."""
 
 from isoparam.parity.budgets import BUDGETS, STAGES, Budget, budgets_for
+from isoparam.parity.compare import compare
 from isoparam.parity.report import Divergence, Report, Row
 from isoparam.parity.ulp import Worst, max_relative, max_ulp, relative_difference, ulp_distance
 
@@ -13,6 +14,7 @@ __all__ = [
     "Row",
     "Worst",
     "budgets_for",
+    "compare",
     "max_relative",
     "max_ulp",
     "relative_difference",

@@ -1,5 +1,6 @@
-"""A report as one self-contained HTML page: no scripts, no fonts, no files beside it."""
+"""Reports as one self-contained HTML page: no scripts, no fonts, no files beside it."""
 
+from collections.abc import Sequence
 from html import escape
 from string import Template
 
@@ -9,7 +10,7 @@ from isoparam.parity.text import count, small
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --good: #1a7f37; --bad: #cf222e; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 3rem auto; padding: 0 1.5rem; }
-h1 { font-size: 1.5rem; margin: 0 0 .25rem; }
+h1 { font-size: 1.5rem; margin: 2.5rem 0 .25rem; }
 p.facts { margin: 0 0 1.5rem; opacity: .7; }
 .verdict { border-left: 4px solid var(--good); padding: .5rem 1rem; background: #8881; }
 .verdict.over { border-color: var(--bad); }
@@ -31,7 +32,14 @@ PAGE = Template("""<!DOCTYPE html>
 <style>$style</style>
 </head>
 <body>
-<h1>$title</h1>
+$sections
+<p class="facts">torch and jax: the entry where the two are furthest apart. relative: over the largest entry of the
+parameter; this is what the budget judges. Point at the last column for the cause of the allowance.</p>
+</body>
+</html>
+""")
+
+SECTION = Template("""<h1>$title</h1>
 <p class="facts">$facts</p>
 <div class="verdict$over">$verdict</div>
 <div class="scroll">
@@ -43,21 +51,20 @@ PAGE = Template("""<!DOCTYPE html>
 $rows
 </tbody>
 </table>
-</div>
-<p class="facts">torch and jax: the entry where the two are furthest apart. relative: over the largest entry of the
-parameter; this is what the budget judges. Point at the last column for the cause of the allowance.</p>
-</body>
-</html>
-""")
+</div>""")
 
 
-def page(report: Report) -> str:
-    """The report as HTML text."""
+def page(reports: Sequence[Report]) -> str:
+    """Reports as HTML text, one after the other."""
+    title = f"Parity of {', '.join(report.problem for report in reports)}"
+    return PAGE.substitute(title=escape(title), style=STYLE, sections="\n".join(map(_section, reports)))
+
+
+def _section(report: Report) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
     facts = f"{report.steps} steps of {report.optimizer}, {report.dtype} on {report.device}, seed {report.seed}; {versions}"
-    return PAGE.substitute(
+    return SECTION.substitute(
         title=escape(f"Parity of {report.problem}"),
-        style=STYLE,
         facts=escape(facts),
         over="" if report.ok else " over",
         verdict=_verdict(report),

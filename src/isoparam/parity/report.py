@@ -180,7 +180,7 @@ class Report:
         """One self-contained page."""
         from isoparam.parity.page import page
 
-        return page(self)
+        return page([self])
 
 
 def _cause(first: Row, rows: tuple[Row, ...]) -> str:

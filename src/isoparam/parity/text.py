@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import groupby
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ def table(report: "Report") -> Iterator[str]:
     """The lines of the table."""
     versions = ", ".join(f"{name} {version}" for name, version in report.versions.items())
     yield f"parity of {report.problem}: {report.dtype} on {report.device}, {report.steps} steps, seed {report.seed}"
-    yield f"  {report.optimizer}"
+    yield fill(report.optimizer, 80, initial_indent="  ", subsequent_indent="    ")
     yield f"  {versions}"
     yield ""
     width = min(WIDTH, max([9, *(len(row.where) for row in report.rows)]))

@@ -1,0 +1,186 @@
+"""The command line: `isoparam train | parity | catalogue`. What a command needs is imported when it runs."""
+
+import json
+import sys
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from isoparam.errors import IsoparamError, SpecError
+from isoparam.version import __version__
+
+if TYPE_CHECKING:
+    from isoparam.optimizers import Optimizer
+    from isoparam.problem import Problem
+
+BROKEN = 1  # exit code of a comparison over its budget
+REFUSED = 2  # exit code of a request that cannot be carried out, as for an unknown option
+
+app = typer.Typer(
+    name="isoparam",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: half the time, and the same without a terminal
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """Run the command line; an error of isoparam is one message and exit code 2."""
+    try:
+        app(prog_name="isoparam")
+    except IsoparamError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(REFUSED)
+
+
+class Where(StrEnum):
+    """The backends to train on."""
+
+    TORCH = "torch"
+    JAX = "jax"
+    BOTH = "both"
+
+
+class Dtype(StrEnum):
+    """Dtype of the parameters."""
+
+    FLOAT64 = "float64"
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+
+
+class Device(StrEnum):
+    """Where to compute."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+class Algorithm(StrEnum):
+    """Optimizers, in the meaning of torch.optim."""
+
+    ADAM = "adam"
+    ADAMW = "adamw"
+    SGD = "sgd"
+
+
+OptimizerOption = Annotated[
+    Algorithm | None, typer.Option("--optimizer", help="As in torch.optim; by default that of the problem's recipe.")
+]
+LrOption = Annotated[float | None, typer.Option("--lr", help="Step size; by default that of the optimizer.")]
+SeedOption = Annotated[int, typer.Option(help="Seed of the start and the order of the data.")]
+DeviceOption = Annotated[Device, typer.Option(help="Where to compute.")]
+
+
+@app.callback(invoke_without_command=True)
+def isoparam(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)] = False,
+) -> None:
+    """Constrained parameters for PyTorch and JAX/Flax: one declaration, two native backends, measured equality."""
+    if version:
+        typer.echo(f"isoparam {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def train(
+    problem: Annotated[str, typer.Argument(help="A built-in problem, such as linkage.")],
+    backend: Annotated[Where, typer.Option(help="Where to train; there is no default.")],
+    steps: Annotated[int | None, typer.Option(help="Updates; by default steps and tolerance of the recipe.")] = None,
+    optimizer: OptimizerOption = None,
+    lr: LrOption = None,
+    seed: SeedOption = 0,
+    dtype: Annotated[Dtype | None, typer.Option(help="Dtype of the parameters; by default that of the recipe.")] = None,
+    device: DeviceOption = Device.CPU,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result here.")] = None,
+) -> None:
+    """Train a built-in problem on one backend, or on both and say how closely they agree."""
+    from isoparam import console, problems
+    from isoparam.backends import BACKENDS
+    from isoparam.train import train as fit
+
+    chosen = problems.get(problem)
+    check_files(json_file)
+    backends = BACKENDS if backend is Where.BOTH else (backend.value,)
+    asked = asked_optimizer(chosen, optimizer, lr)
+    screen = console.screen()
+    runs = [
+        fit(chosen, name, asked, steps=steps, seed=seed, dtype=dtype, device=device.value, progress=screen.is_terminal)
+        for name in backends
+    ]
+    console.show_runs(screen, chosen, runs)
+    write(json_file, json.dumps(console.runs_as_data(chosen, runs), indent=2) + "\n")
+
+
+@app.command()
+def parity(
+    problem: Annotated[str | None, typer.Argument(help="A built-in problem; by default all of them.")] = None,
+    steps: Annotated[int, typer.Option(help="Updates of the longest run.")] = 1000,
+    optimizer: OptimizerOption = None,
+    lr: LrOption = None,
+    seed: SeedOption = 0,
+    dtype: Annotated[Dtype, typer.Option(help="Dtype of the parameters.")] = Dtype.FLOAT64,
+    device: DeviceOption = Device.CPU,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the reports here, as a list.")] = None,
+    html_file: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write the reports here, as a page.")] = None,
+) -> None:
+    """Compare torch and JAX stage by stage; exit code 1 when a number is over its budget."""
+    from isoparam import problems
+    from isoparam.parity import compare
+    from isoparam.parity.page import page
+
+    chosen = [problems.get(name) for name in ([problem] if problem else problems.names())]
+    check_files(json_file, html_file)
+    reports = []
+    for each in chosen:
+        asked = asked_optimizer(each, optimizer, lr)
+        reports.append(compare(each, steps, dtype.value, asked, seed, device.value))
+        typer.echo(f"{reports[-1]}\n")
+    write(json_file, json.dumps([json.loads(report.to_json()) for report in reports], indent=2) + "\n")
+    write(html_file, page(reports))
+    if not all(report.ok for report in reports):
+        raise typer.Exit(BROKEN)
+
+
+@app.command()
+def catalogue(spec: Annotated[str | None, typer.Argument(help="Show this spec in full.")] = None) -> None:
+    """List the constraints, or show one in full."""
+    from isoparam import console
+
+    screen = console.screen()
+    if spec is None:
+        console.show_catalogue(screen)
+    else:
+        console.show_spec(screen, spec)
+
+
+def asked_optimizer(problem: "Problem", algorithm: Algorithm | None, lr: float | None) -> "Optimizer | None":
+    """The optimizer that the options ask for; None where they say nothing."""
+    from isoparam.optimizers import SGD, Adam, AdamW
+
+    if algorithm is None and lr is None:
+        return None
+    classes: dict[Algorithm, Any] = {Algorithm.ADAM: Adam, Algorithm.ADAMW: AdamW, Algorithm.SGD: SGD}
+    if algorithm is not None:
+        return classes[algorithm]() if lr is None else classes[algorithm](lr=lr)
+    if problem.recipe is None:
+        raise SpecError(f"--lr={lr} needs --optimizer, since problem {problem.name!r} has no recipe")
+    return replace(problem.recipe.optimizer, lr=lr)
+
+
+def check_files(*files: Path | None) -> None:
+    """Raise SpecError for a file that cannot be written, before the work is done and lost."""
+    for file in files:
+        if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
+            raise SpecError(f"cannot write {str(file)!r}: it is a folder, or its folder does not exist")
+
+
+def write(file: Path | None, text: str) -> None:
+    """Write a file that was asked for."""
+    if file is not None:
+        file.write_text(text, encoding="utf-8")
