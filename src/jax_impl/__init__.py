@@ -1,8 +1,11 @@
 """isoparam in JAX/Flax: the rules of every spec, and the verbs, trees, modules and training built on them."""
 
+from jax_impl import problems as _problems  # noqa: F401  isoparam reaches these two as attributes
 from jax_impl import scalar as _scalar  # noqa: F401  registers the rules
+from jax_impl import train as _train  # noqa: F401
 from jax_impl import vector as _vector  # noqa: F401
 from jax_impl.module import Constrained, values
+from jax_impl.optim import optimizer
 from jax_impl.registry import RULES
 from jax_impl.tree import constrain, log_jacobian, unconstrain
 from jax_impl.verbs import contains, forward, initial, inverse, log_abs_det, project, raw_shape
@@ -19,6 +22,7 @@ __all__ = [
     "inverse",
     "log_abs_det",
     "log_jacobian",
+    "optimizer",
     "project",
     "raw_shape",
     "unconstrain",

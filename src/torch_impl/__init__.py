@@ -1,8 +1,11 @@
 """isoparam in PyTorch: the rules of every spec, and the verbs, trees, modules and training built on them."""
 
+from torch_impl import problems as _problems  # noqa: F401  isoparam reaches these two as attributes
 from torch_impl import scalar as _scalar  # noqa: F401  registers the rules
+from torch_impl import train as _train  # noqa: F401
 from torch_impl import vector as _vector  # noqa: F401
 from torch_impl.module import Constrained, values
+from torch_impl.optim import optimizer
 from torch_impl.registry import RULES
 from torch_impl.tree import constrain, log_jacobian, unconstrain
 from torch_impl.verbs import contains, forward, initial, inverse, log_abs_det, project, raw_shape
@@ -19,6 +22,7 @@ __all__ = [
     "inverse",
     "log_abs_det",
     "log_jacobian",
+    "optimizer",
     "project",
     "raw_shape",
     "unconstrain",
