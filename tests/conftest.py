@@ -1,0 +1,28 @@
+"""Set up once for all tests, before any framework is imported. Nothing here imports one."""
+
+import os
+
+import pytest
+
+# A sum of two dtypes that JAX would promote silently is an error in our code.
+os.environ.setdefault("JAX_NUMPY_DTYPE_PROMOTION", "strict")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # torch's own: its forward mode compiles a few rules with what it deprecates itself.
+    config.addinivalue_line("filterwarnings", "ignore:`torch.jit.script` is deprecated:DeprecationWarning")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked `gpu` run where both frameworks see one; only then are the frameworks asked."""
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if marked and not _both_see_a_gpu():
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason="needs a GPU that both torch and JAX see"))
+
+
+def _both_see_a_gpu() -> bool:
+    import jax
+    import torch
+
+    return torch.cuda.is_available() and any(device.platform == "gpu" for device in jax.devices())

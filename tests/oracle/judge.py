@@ -1,0 +1,104 @@
+"""A backend against the 50-digit formulas: the same questions and the same units of error for both backends.
+
+`calls` is a dict of functions on numpy arrays, one per verb: `forward(spec, raw)`, `inverse(spec, value)`,
+`log_abs_det(spec, raw)`, `pullback(spec, raw, cotangent)`, `log_abs_det_gradient(spec, raw)`.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import mpmath as mp
+import numpy as np
+
+from oracle.formulas import FORMULAS, exact
+from oracle.rounding import as_exact, falsely_zero, normwise, rounded, ulps
+from samples import Sample, points, vectors
+
+VERBS = ("forward", "inverse", "log_abs_det", "pullback", "log_abs_det_gradient")
+Calls = dict[str, Callable[..., np.ndarray]]
+
+
+def truth(sample: Sample, verb: str, dtype: str, *arrays: Any) -> np.ndarray:
+    """What a verb gives for an array of entries (scalar specs) or a batch of vectors (vector specs), rounded once."""
+    formula = getattr(FORMULAS[type(sample.spec)], verb)
+    if sample.is_scalar:
+        bounds = [[mp.mpf(bound)] for bound in sample.bounds(dtype)]
+        entries = zip(*map(as_exact, arrays), strict=True)
+        return rounded([exact(formula, sample.spec, *([e] for e in entry), *bounds)[0] for entry in entries], dtype)
+    rows = [rounded(exact(formula, sample.spec, *map(as_exact, row)), dtype) for row in zip(*arrays, strict=True)]
+    return np.stack([row[0] for row in rows] if verb == "log_abs_det" else rows)
+
+
+@cache
+def questions(sample: Sample, verb: str, dtype: str) -> list[tuple[tuple[np.ndarray, ...], np.ndarray]]:
+    """Arguments of the verb, and the right answers."""
+    raws = [points(dtype)] if sample.is_scalar else vectors(sample, dtype)
+    rng = np.random.Generator(np.random.Philox(22))
+    asked = []
+    for raw in raws:
+        if verb == "inverse":
+            arguments = (_inside(sample, truth(sample, "forward", dtype, raw)),)
+        elif verb == "pullback":
+            shape = sample.spec.value_shape(raw.shape)
+            weights = np.ones(shape) if sample.is_scalar else rng.normal(0, 1, shape)
+            arguments = (raw, weights.astype(dtype))
+        else:
+            arguments = (raw,)
+        asked.append((arguments, truth(sample, verb, dtype, *arguments)))
+    return asked
+
+
+def _inside(sample: Sample, value: np.ndarray) -> np.ndarray:
+    """The values, or the vectors, that did not round to a border."""
+    if sample.is_scalar:
+        low, high = sorted(sample.ends)
+        return np.unique(value[(value > value.dtype.type(low)) & (value < value.dtype.type(high)) & (value != 0)])
+    steps = value if sample.name == "simplex" else np.diff(value)
+    return value[(steps > 0).all(-1)]
+
+
+def error(sample: Sample, verb: str, dtype: str, calls: Calls) -> tuple[float, str]:
+    """The largest error of a verb, in the unit of `unit_of`, and where it is; a false zero is an infinite error."""
+    worst = (0.0, "nowhere")
+    for arguments, want in questions(sample, verb, dtype):
+        got = calls[verb](sample.spec, *arguments)
+        distance = distance_between(sample, verb, dtype, got, want)
+        here = np.unravel_index(np.argmax(distance), distance.shape)
+        if distance[here] > worst[0]:
+            row = here if sample.is_scalar else here[:1]
+            worst = (float(distance[here]), f"{arguments[0][row]}: got {got[here]!r}, right is {want[here]!r}")
+    return worst
+
+
+def distance_between(sample: Sample, verb: str, dtype: str, got: np.ndarray, want: np.ndarray) -> np.ndarray:
+    """How far apart two results are, for each entry or each vector, in the unit of `unit_of`; `want` sets the unit."""
+    if sample.is_scalar:
+        scale = _scale(sample, verb, dtype)
+        return np.where(falsely_zero(got, want) & (scale == 0), np.inf, ulps(got, want, scale))
+    if verb == "log_abs_det" or (verb, sample.name) == ("forward", "simplex"):
+        return ulps(got, want)
+    if verb == "forward":
+        return ulps(got, want, np.maximum.accumulate(np.abs(want), axis=-1))
+    assert got.shape == want.shape, f"shape {got.shape} came back for {want.shape}"
+    return np.array([normwise(*rows) for rows in zip(got, want, strict=True)])
+
+
+def unit_of(sample: Sample, verb: str) -> str:
+    """What `error` counts in."""
+    if sample.is_scalar:
+        return {"forward": "ULP of max(|value|, |bound|)", "log_abs_det": "ULP of max(|result|, |result at 0|)"}.get(
+            verb, "ULP"
+        )
+    if verb == "forward":
+        return "ULP" if sample.name == "simplex" else "ULP of the largest entry so far"
+    return "ULP" if verb == "log_abs_det" else "eps, normwise"
+
+
+def _scale(sample: Sample, verb: str, dtype: str) -> float:
+    """The number that the map adds to another one: a result near 0 keeps the rounding of that number."""
+    if verb == "forward" and sample.is_scalar:
+        return sample.added_bound
+    if verb == "log_abs_det" and sample.name.startswith("interval"):
+        return float(abs(truth(sample, verb, dtype, np.zeros(1, dtype))[0]))
+    return 0.0

@@ -1,0 +1,347 @@
+"""What the verbs promise in PyTorch: shapes, dtypes, axes, bounds, errors, limits, inverses and determinants."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+
+import isoparam as iso
+from isoparam.errors import DomainError, SpecError
+from isoparam.torch import RULES, contains, forward, initial, inverse, log_abs_det, project, raw_shape
+from samples import DTYPES, SAMPLES, SCALARS, VECTORS, Sample
+
+each_sample = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
+each_scalar = pytest.mark.parametrize("sample", SCALARS, ids=lambda sample: sample.name)
+each_vector = pytest.mark.parametrize("sample", VECTORS, ids=lambda sample: sample.name)
+each_dtype = pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
+
+
+def some_raw(sample: Sample, *batch: int, dtype: torch.dtype = torch.float64) -> torch.Tensor:
+    """Raw numbers of ordinary size, with one vector of 3 entries per batch entry for vector specs."""
+    shape = batch if sample.is_scalar else (*batch, 3)
+    return torch.tensor(np.random.Generator(np.random.Philox(3)).normal(0, 1, shape), dtype=dtype)
+
+
+def test_every_spec_has_a_torch_rule() -> None:
+    assert set(RULES) >= set(iso.catalogue())
+    assert {spec for spec in RULES if spec.__module__.startswith("isoparam.")} == set(iso.catalogue())
+
+
+@each_dtype
+@each_sample
+@pytest.mark.parametrize("batch", [(), (0,), (3, 2)], ids=str)
+def test_shapes_and_dtypes_come_back(sample: Sample, batch: tuple[int, ...], dtype: torch.dtype) -> None:
+    raw = some_raw(sample, *batch, dtype=dtype)
+    value = forward(sample.spec, raw)
+    assert value.shape == sample.spec.value_shape(raw.shape)
+    assert raw.shape == raw_shape(sample.spec, value.shape)
+    assert log_abs_det(sample.spec, raw).shape == batch
+    assert contains(sample.spec, value).shape == batch
+    assert contains(sample.spec, value).dtype == torch.bool
+    assert project(sample.spec, value).shape == value.shape
+    for result in (value, log_abs_det(sample.spec, raw), project(sample.spec, value), inverse(sample.spec, value, check=False)):
+        assert result.dtype == dtype
+
+
+@each_sample
+def test_a_batch_is_its_rows(sample: Sample) -> None:
+    """Row by row the same numbers, up to the last place: torch's vector and scalar code paths differ there."""
+    raw = some_raw(sample, 3, 2)
+    rows = [[forward(sample.spec, raw[i, j]) for j in range(2)] for i in range(3)]
+    torch.testing.assert_close(
+        forward(sample.spec, raw), torch.stack([torch.stack(row) for row in rows]), rtol=9e-16, atol=9e-16
+    )
+
+
+@each_vector
+@pytest.mark.parametrize("axis", [0, 1, -2])
+def test_axis_moves_the_vectors(sample: Sample, axis: int) -> None:
+    moved = type(sample.spec)(**{**vars_of(sample.spec), "axis": axis})
+    raw = some_raw(sample, 4, 2)
+    value = forward(sample.spec, raw)
+    there = lambda array: torch.movedim(array, -1, axis)  # noqa: E731
+    assert torch.equal(forward(moved, there(raw)), there(value))
+    assert torch.equal(log_abs_det(moved, there(raw)), log_abs_det(sample.spec, raw))
+    assert torch.equal(inverse(moved, there(value)), there(inverse(sample.spec, value)))
+    assert torch.equal(project(moved, there(3 * value)), there(project(sample.spec, 3 * value)))
+    assert torch.equal(contains(moved, there(value)), contains(sample.spec, value))
+
+
+def vars_of(spec: iso.Spec) -> dict:
+    return {name: number for name, number in vars(spec).items() if not name.startswith("_")}
+
+
+@each_sample
+def test_values_lie_inside_and_come_from_their_raw(sample: Sample) -> None:
+    raw = some_raw(sample, 50)
+    value = forward(sample.spec, raw)
+    assert contains(sample.spec, value).all()
+    again = inverse(sample.spec, value)
+    # An error of 3 ULP of the value is an error of 3 ULP / derivative in raw; raw is within (-4, 4) here.
+    room = 3 * np.spacing(np.maximum(np.abs(value.numpy()), sample.added_bound))
+    if sample.is_scalar:
+        slope = np.exp(log_abs_det(sample.spec, raw).numpy())
+        assert (np.abs(again.numpy() - raw.numpy()) <= room / slope + 1e-15).all()
+    else:
+        torch.testing.assert_close(again, raw, rtol=1e-13, atol=1e-13)
+    back = forward(sample.spec, again)
+    assert (np.abs(back.numpy() - value.numpy()) <= 2 * room).all()
+
+
+@each_sample
+def test_log_abs_det_is_that_of_the_jacobian(sample: Sample) -> None:
+    raw = some_raw(sample, 5)
+    for row, stated in zip(raw, log_abs_det(sample.spec, raw), strict=True):
+        jacobian = torch.func.jacrev(lambda x: forward(sample.spec, x))(row).reshape(-1, row.numel())
+        square = jacobian[: row.numel()]  # a simplex has one value more than raw; its volume is that of the first ones
+        torch.testing.assert_close(torch.linalg.slogdet(square).logabsdet, stated, rtol=1e-13, atol=1e-13)
+
+
+@each_vector
+@pytest.mark.parametrize("size", [1, 2, 7])
+def test_log_abs_det_of_other_sizes(sample: Sample, size: int) -> None:
+    value_size = size + 1 if isinstance(sample.spec, iso.Simplex) else size
+    raw = initial(sample.spec, (value_size,), np.random.Generator(np.random.Philox(size)), torch.float64)
+    jacobian = torch.func.jacfwd(lambda x: forward(sample.spec, x))(raw)[:size]
+    torch.testing.assert_close(torch.linalg.slogdet(jacobian).logabsdet, log_abs_det(sample.spec, raw), rtol=1e-13, atol=1e-13)
+
+
+def test_a_simplex_of_one_weight_has_no_raw() -> None:
+    raw = torch.zeros(2, 0)
+    assert torch.equal(forward(iso.Simplex(), raw), torch.ones(2, 1))
+    assert inverse(iso.Simplex(), torch.ones(2, 1)).shape == (2, 0)
+    assert torch.equal(log_abs_det(iso.Simplex(), raw), torch.zeros(2))
+
+
+@each_scalar
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_ends_of_raw(sample: Sample, dtype: str) -> None:
+    raw = torch.tensor([-np.inf, np.inf, np.nan], dtype=getattr(torch, dtype), requires_grad=True)
+    value = forward(sample.spec, raw)
+    expected = [float(np.dtype(dtype).type(end)) for end in sample.ends]
+    np.testing.assert_array_equal(value.detach().numpy(), np.array([*expected, np.nan], dtype))
+    (slope,) = torch.autograd.grad(value.sum(), raw)
+    if type(sample.spec) is iso.Real:
+        assert slope.tolist() == [1, 1, 1]
+    else:
+        np.testing.assert_array_equal(slope.numpy(), np.array([*sample.end_slopes, np.nan], dtype))
+        with np.errstate(divide="ignore"):
+            logs = np.log(np.abs(np.array([*sample.end_slopes, np.nan], dtype)))
+        np.testing.assert_array_equal(log_abs_det(sample.spec, raw.detach()).numpy(), logs)
+
+
+@each_scalar
+def test_zeros_of_both_signs_give_one_value(sample: Sample) -> None:
+    value = forward(sample.spec, torch.tensor([0.0, -0.0], dtype=torch.float64))
+    assert value[0] == value[1]
+
+
+@each_scalar
+def test_saturated_values_are_the_border_and_refused(sample: Sample) -> None:
+    """Where a value has rounded to its border, `contains` says so and `inverse` does not invent a raw."""
+    value = forward(sample.spec, torch.tensor([-1e4, 1e4], dtype=torch.float64))
+    expected = [float(end) for end in sample.ends]
+    saturated = torch.tensor([v == end for v, end in zip(value.tolist(), expected, strict=True)])
+    assert torch.equal(contains(sample.spec, value), ~saturated)
+    for v, refused in zip(value, saturated, strict=True):
+        if refused:
+            with pytest.raises(DomainError):
+                inverse(sample.spec, v)
+
+
+OUTSIDE = [(sample, value) for sample in SAMPLES for value in (*sample.outside, *sample.borders)]
+
+
+@pytest.mark.parametrize(("sample", "value"), OUTSIDE, ids=[f"{sample.name}:{value}" for sample, value in OUTSIDE])
+def test_outside_and_border_values_are_refused(sample: Sample, value) -> None:
+    value = torch.tensor(value, dtype=torch.float64)
+    assert not contains(sample.spec, value).item()
+    with pytest.raises(DomainError) as caught:
+        inverse(sample.spec, value)
+    assert sample.spec.facts.domain in str(caught.value)
+    if sample.name != "simplex":  # its inverse is free of the scale of the value: a wrong sum is only seen by the check
+        assert not torch.isfinite(inverse(sample.spec, value, check=False)).all()
+
+
+BORDERS = [(sample, value) for sample in SCALARS for value in sample.borders]
+
+
+@pytest.mark.parametrize(("sample", "value"), BORDERS, ids=[f"{sample.name}:{value}" for sample, value in BORDERS])
+def test_unchecked_a_border_gives_an_infinity(sample: Sample, value: float) -> None:
+    assert torch.isinf(inverse(sample.spec, torch.tensor(value, dtype=torch.float64), check=False))
+
+
+STRICTLY = [(sample, value) for sample in SCALARS for value in sample.outside if np.isfinite(value)]
+
+
+@pytest.mark.parametrize(("sample", "value"), STRICTLY, ids=[f"{sample.name}:{value}" for sample, value in STRICTLY])
+def test_under_transforms_an_outside_value_gives_nan(sample: Sample, value: float) -> None:
+    values = torch.full((2,), value, dtype=torch.float64)
+    assert torch.isnan(torch.func.vmap(lambda v: inverse(sample.spec, v))(values)).all()
+    assert torch.isnan(torch.func.vmap(torch.func.grad_and_value(lambda v: inverse(sample.spec, v)))(values)[1]).all()
+
+
+def test_the_first_outside_entry_is_named() -> None:
+    value = torch.full((2, 3), 0.5, dtype=torch.float64)
+    value[1, 2] = 1.25
+    with pytest.raises(DomainError, match=r"value 1\.25 at \(1, 2\) is not inside \(0, 1\) of UnitInterval\(\)"):
+        inverse(iso.UnitInterval(), value)
+
+
+NOT_ARRAYS = {
+    "a float": (0.5, "raw must be a torch tensor, got float: use torch.as_tensor(raw)"),
+    "a list": ([0.5], "raw must be a torch tensor, got list"),
+    "a numpy array": (np.zeros(3), "raw must be a torch tensor, got ndarray"),
+    "nothing": (None, "raw must be a torch tensor, got NoneType"),
+    "integers": (torch.arange(3), "raw must be floating, got torch.int64; write 1.0 for 1, or raw.double()"),
+    "booleans": (torch.ones(3, dtype=torch.bool), "raw must be floating, got torch.bool"),
+    "complex numbers": (torch.ones(3, dtype=torch.complex64), "raw must be floating, got torch.complex64"),
+}
+
+
+@pytest.mark.parametrize(("raw", "message"), NOT_ARRAYS.values(), ids=NOT_ARRAYS.keys())
+@pytest.mark.parametrize("spec", [iso.UnitInterval(), iso.Simplex()], ids=str)
+def test_what_is_no_floating_tensor_is_refused(spec: iso.Spec, raw, message: str) -> None:
+    for verb in (forward, log_abs_det):
+        with pytest.raises(SpecError) as caught:
+            verb(spec, raw)
+        assert message in str(caught.value)
+    for verb in (inverse, project, contains):
+        with pytest.raises(SpecError) as caught:
+            verb(spec, raw)
+        assert message.replace("raw", "value") in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("spec", "shape", "message"),
+    [
+        (iso.GreaterThan([0.0, 1.0]), (3,), "bounds of shape (2,) do not broadcast into a raw of shape (3,)"),
+        (iso.Ordered(), (2, 0), "a raw of shape (2, 0) is empty along axis -1"),
+        (iso.Simplex(), (), "a raw of shape () has no axis -1"),
+        (iso.Ordered(axis=1), (3,), "a raw of shape (3,) has no axis 1"),
+    ],
+    ids=str,
+)
+def test_a_wrong_shape_is_refused(spec: iso.Spec, shape: tuple[int, ...], message: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        forward(spec, torch.zeros(shape))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("spec", [iso.Interval, "positive", None, 3.0], ids=repr)
+def test_what_is_no_spec_is_refused(spec) -> None:
+    for verb in (forward, inverse, log_abs_det, project, contains):
+        with pytest.raises(SpecError, match=r"expected a spec such as isoparam\.Interval\(0, 1\)"):
+            verb(spec, torch.zeros(2))
+
+
+def test_a_subclass_of_a_spec_has_no_rule() -> None:
+    @dataclass(frozen=True)
+    class Weight(iso.Positive):
+        """Stands for a third party's spec."""
+
+    with pytest.raises(SpecError, match="the torch backend has no rule for Weight"):
+        forward(Weight(), torch.zeros(2))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_array_bounds_are_taken_entry_by_entry(dtype: str) -> None:
+    low, high = np.array([[0.0], [-3.0]]), np.array([1.0, 2.5, 1e6])
+    spec = iso.Interval(low, high)
+    raw = torch.tensor(np.random.Generator(np.random.Philox(4)).normal(0, 2, (4, 2, 3)), dtype=getattr(torch, dtype))
+    value = forward(spec, raw)
+    determinant = log_abs_det(spec, raw)
+    assert contains(spec, value).all()
+    room = 4 * torch.finfo(raw.dtype).eps
+    for i, j in np.ndindex(2, 3):
+        alone = iso.Interval(low[i, 0], high[j])
+        torch.testing.assert_close(value[:, i, j], forward(alone, raw[:, i, j]), rtol=room, atol=0)
+        torch.testing.assert_close(determinant[:, i, j], log_abs_det(alone, raw[:, i, j]), rtol=room, atol=room)
+        torch.testing.assert_close(project(spec, 5 * raw)[:, i, j], project(alone, 5 * raw[:, i, j]), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("make", [iso.GreaterThan, iso.LessThan], ids=lambda make: make.__name__)
+def test_array_bounds_of_half_lines(make) -> None:
+    bounds = [0.0, 1.0, -2.0]
+    raw = some_raw(SAMPLES[0], 4, 3)
+    together = forward(make(bounds), raw)
+    alone = torch.stack([forward(make(bound), raw[:, k]) for k, bound in enumerate(bounds)], dim=-1)
+    torch.testing.assert_close(together, alone, rtol=5e-16, atol=5e-16)
+
+
+def test_bounds_are_those_of_the_dtype_not_of_float32() -> None:
+    far = torch.tensor([-1e3, 1e3], dtype=torch.float64)
+    assert forward(iso.Interval(0.1, 0.9), far).tolist() == [0.1, 0.9]
+    with pytest.raises(SpecError, match="overflows in float32"):
+        forward(iso.Interval(0, 1e300), torch.zeros(1))
+    with pytest.raises(SpecError, match="the same number in float32"):
+        forward(iso.Interval(1, 1 + 1e-12), torch.zeros(1))
+
+
+@each_scalar
+def test_projection_moves_outside_points_to_the_border(sample: Sample) -> None:
+    low, high = sorted(sample.ends)
+    point = torch.tensor([-1e300, -1.0, 0.05, 0.5, 2.0, 1e300, np.nan], dtype=torch.float64)
+    np.testing.assert_array_equal(project(sample.spec, point).numpy(), np.clip(point.numpy(), low, high))
+
+
+@pytest.mark.parametrize(
+    ("point", "nearest"),
+    [
+        ([0.2, 0.3, 0.5], [0.2, 0.3, 0.5]),
+        ([1.0, 1.0, 1.0, 1.0], [0.25, 0.25, 0.25, 0.25]),
+        ([3.0, 0.0, 0.0], [1.0, 0.0, 0.0]),
+        ([0.5, 0.5, -7.0], [0.5, 0.5, 0.0]),
+        ([-4.0], [1.0]),
+        ([1e30, 1e30], [0.5, 0.5]),
+    ],
+    ids=str,
+)
+def test_projection_on_the_simplex(point: list[float], nearest: list[float]) -> None:
+    assert project(iso.Simplex(), torch.tensor(point, dtype=torch.float64)).tolist() == nearest
+
+
+@pytest.mark.parametrize(
+    ("point", "nearest"),
+    [
+        ([1.0, 2.0, 3.0], [1.0, 2.0, 3.0]),
+        ([3.0, 1.0], [2.0, 2.0]),
+        ([3.0, 2.0, 1.0], [2.0, 2.0, 2.0]),
+        ([1.0, 5.0, 3.0, 4.0], [1.0, 4.0, 4.0, 4.0]),
+        ([7.0], [7.0]),
+    ],
+    ids=str,
+)
+def test_projection_on_the_ordered_vectors(point: list[float], nearest: list[float]) -> None:
+    assert project(iso.Ordered(), torch.tensor(point, dtype=torch.float64)).tolist() == nearest
+
+
+def test_initial_is_zero_or_drawn_from_numpy() -> None:
+    assert torch.equal(initial(iso.Simplex(), (2, 4)), torch.zeros(2, 3))
+    drawn = initial(iso.Positive(), (3,), np.random.Generator(np.random.Philox(1)), torch.float64)
+    assert drawn.tolist() == np.random.Generator(np.random.Philox(1)).standard_normal(3).tolist()
+    tree = initial(
+        {"a": iso.Real(), "b": iso.Ordered()}, {"a": (), "b": (2,)}, np.random.Generator(np.random.Philox(1)), torch.float64
+    )
+    assert [tree["a"].item(), *tree["b"].tolist()] == np.random.Generator(np.random.Philox(1)).standard_normal(3).tolist()
+    with pytest.raises(SpecError, match="must have the same keys"):
+        initial({"a": iso.Real()}, {"b": ()})
+
+
+@each_scalar
+def test_bfloat16_is_rounded_once(sample: Sample) -> None:
+    """All finite bfloat16 inputs: the float64 value, rounded to bfloat16, wherever that is a normal number.
+
+    Measured: no mismatch but the one below, though float32 lies in between. The float64 value is itself held to 50 digits in test_oracle.
+    """
+    raw = torch.arange(65536, dtype=torch.int32).to(torch.uint16).view(torch.bfloat16)
+    raw = raw[torch.isfinite(raw)]
+    right = forward(sample.spec, raw.double()).to(torch.bfloat16)
+    got = forward(sample.spec, raw)
+    normal = right.abs() >= torch.finfo(torch.bfloat16).tiny
+    mismatches = (got != right) & normal
+    # float32 holds other bounds 0.1 and 0.9 than float64: one value lies so near the middle that this decides.
+    allowed = {"interval-decimal": 1}.get(sample.name, 0)
+    assert int(mismatches.sum()) <= allowed, f"{int(mismatches.sum())} of {raw.numel()}, first at {raw[mismatches][0].item()}"
+    assert (got[~normal].abs() <= torch.finfo(torch.bfloat16).tiny).all()
