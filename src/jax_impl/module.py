@@ -113,7 +113,7 @@ class Constrained:
         return f"Constrained({self.spec!r}{start})"
 
 
-def values(module: nnx.Module, include: Literal["constrained", "all"] = "constrained") -> dict[str, Array]:
+def values(module: Any, include: Literal["constrained", "all"] = "constrained") -> dict[str, Array]:
     """The present values of a module and its submodules, by dotted name, detached: for monitoring and saving.
 
     Args:

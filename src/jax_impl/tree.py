@@ -94,7 +94,8 @@ def log_jacobian(raw: Any, constraints: Mapping[str, Spec]) -> Array:
     """
     leaves, _ = _named_leaves(raw)
     floating = [_array(leaf) for _, leaf in leaves if _is_floating(leaf)]
-    dtype = reduce(jnp.promote_types, [leaf.dtype for leaf in floating], floating[0].dtype) if floating else float
+    with jax.numpy_dtype_promotion("standard"):
+        dtype = reduce(jnp.promote_types, [leaf.dtype for leaf in floating]) if floating else float
     with jax.enable_x64(True) if dtype == np.float64 and floating else nullcontext():
         total = jnp.zeros((), dtype=dtype)
         for (name, leaf), spec in zip(leaves, _specs(leaves, constraints), strict=True):

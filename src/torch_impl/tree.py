@@ -90,7 +90,7 @@ def log_jacobian(raw: Any, constraints: Mapping[str, Spec]) -> Array:
     """
     leaves = _named_leaves(raw)
     floating = [leaf for _, leaf in leaves if _is_floating(leaf)]
-    dtype = reduce(torch.promote_types, [leaf.dtype for leaf in floating], floating[0].dtype) if floating else None
+    dtype = reduce(torch.promote_types, [leaf.dtype for leaf in floating]) if floating else None
     total = torch.zeros((), dtype=dtype, device=floating[0].device if floating else None)
     for (name, leaf), spec in zip(leaves, _specs(leaves, constraints), strict=True):
         if spec is not None:
