@@ -15,18 +15,21 @@ class Budget(NamedTuple):
 
 
 ACCURACY = {
-    "forward": Budget(2, "the map is two or three rounded operations after an exponential within 1 ULP"),
-    "inverse": Budget(2, "one rounded difference and a logarithm within 1 ULP"),
-    "log_abs_det": Budget(2, "a sum of two logarithms, in the unit of the larger"),
-    "pullback": Budget(3, "an exponential, a division and the product with the cotangent"),
-    "log_abs_det_gradient": Budget(3, "tanh, within 1 ULP, or a sigmoid"),
+    "forward": Budget(2, "two or three rounded operations after an exponential within 1 ULP"),
+    "inverse": Budget(2, "one rounded difference and a logarithm within 1 ULP; measured 1.9"),
+    "log_abs_det": Budget(5, "log|slope| passes through 0 while its terms do not; measured 4.0 (JAX, tanh link, near raw = 0)"),
+    "pullback": Budget(3, "an exponential, a division and the product with the cotangent; measured 2.0"),
+    "log_abs_det_gradient": Budget(3, "tanh, within 1 ULP, or a sigmoid; measured 2.0"),
 }
 
-ACCURACY_EXCEPTIONS: dict[tuple[str, str, str], Budget] = {
-    # (backend, sample, verb)
-}
+# Sums along the vector, in eps of its norm; 25 is the bar of the design at 1000 entries.
+VECTOR_SUMS = Budget(10, "running sums along the vector; measured 7.9 (simplex of 21, raw up to 9)")
+
+# (backend, sample, verb): what one backend needs beyond the above.
+ACCURACY_EXCEPTIONS: dict[tuple[str, str, str], Budget] = {}
 
 
 def accuracy(backend: str, sample: str, verb: str) -> Budget:
     """What a backend may miss the true value by."""
-    return ACCURACY_EXCEPTIONS.get((backend, sample, verb), ACCURACY[verb])
+    usual = VECTOR_SUMS if sample == "simplex" and "gradient" in verb else ACCURACY[verb]
+    return ACCURACY_EXCEPTIONS.get((backend, sample, verb), usual)

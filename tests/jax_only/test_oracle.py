@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+import isoparam as iso
 from budgets import ACCURACY_EXCEPTIONS, accuracy
 from oracle.judge import VERBS, Calls, error, truth, unit_of
 from oracle.rounding import normwise, ulps
 from samples import DTYPES, SAMPLES, Sample
-
-import isoparam as iso
 
 each_dtype = pytest.mark.parametrize("dtype", DTYPES)
 

@@ -333,7 +333,7 @@ def test_initial_is_zero_or_drawn_from_numpy() -> None:
 def test_bfloat16_is_rounded_once(sample: Sample) -> None:
     """All finite bfloat16 inputs: the float64 value, rounded to bfloat16, wherever that is a normal number.
 
-    Measured: no mismatch but the one below, though float32 lies in between. The float64 value is itself held to 50 digits in test_oracle.
+    Measured: no mismatch but the one below, though float32 lies in between. test_oracle holds the float64 value to 50 digits.
     """
     raw = torch.arange(65536, dtype=torch.int32).to(torch.uint16).view(torch.bfloat16)
     raw = raw[torch.isfinite(raw)]
