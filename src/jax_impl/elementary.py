@@ -95,7 +95,7 @@ def atanh(x: Array) -> Array:
     return ((lax.log(up) - lax.log(down)) + (up_error / up - down_error / down)) / 2
 
 
-def shielded(number: Any, like: Array) -> Array:
+def shielded(number: Any, like: Array) -> Any:
     """A constant in the dtype of `like` that the compiler may not fold into another constant.
 
     # twin: XLA rewrites (a + 1) - 1 as a, and (a + c) + d as a + (c + d); torch.compile does not.

@@ -17,7 +17,7 @@ State = dict[str, Any]
 class OptaxState(NamedTuple):
     """State of `optimizer`: the count of updates, and one tree per buffer, by torch's names.
 
-    # twin: torch's optimizer keeps its state to itself; optax hands it to the caller.
+    # No twin: torch's optimizer keeps its state to itself; optax hands it to the caller.
     """
 
     step: Array

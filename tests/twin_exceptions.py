@@ -1,0 +1,8 @@
+"""Where the outlines of torch_impl and jax_impl may differ: {(file, dotted name): reason}. A row that is not needed fails."""
+
+EXCEPTIONS: dict[tuple[str, str], str] = {
+    (
+        "optim.py",
+        "OptaxState",
+    ): "optax hands its state to the caller; torch's optimizer keeps its own, so there is no such class",
+}
