@@ -18,10 +18,10 @@ def with_slope(slope: Callable[..., Any]) -> Callable[[Callable[..., Any]], Call
     Constants are floats or arrays that broadcast against x; they are not differentiated.
     """
 
-    def push(inputs: tuple[Any, ...], output: Tensor, tangent: Tensor) -> Tensor:
+    def push(inputs: tuple[Any, ...], _: Any, tangent: Tensor) -> Tensor:
         return tangent * slope(*inputs)
 
-    return _with_derivatives(push, push)
+    return _with_derivatives(push, push, needs_output=False)
 
 
 def with_rule(push: Callable[..., Any], pull: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -36,32 +36,33 @@ def with_rule(push: Callable[..., Any], pull: Callable[..., Any]) -> Callable[[C
     def pull_all(inputs: tuple[Tensor], output: Tensor, cotangent: Tensor) -> Tensor:
         return pull(*inputs, output, cotangent)
 
-    return _with_derivatives(push_all, pull_all)
+    return _with_derivatives(push_all, pull_all, needs_output=True)
 
 
-def _with_derivatives(push: Callable[..., Tensor], pull: Callable[..., Tensor]) -> Callable[..., Any]:
-    """Decorate a function: `push` and `pull` get (inputs, output, tangent or cotangent)."""
+def _with_derivatives(push: Callable[..., Tensor], pull: Callable[..., Tensor], *, needs_output: bool) -> Callable[..., Any]:
+    """Decorate a function: `push` and `pull` get (inputs, output if needed, tangent or cotangent)."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         class Reverse(torch.autograd.Function):
             """Reverse mode: what eager code runs, and all that torch.compile accepts."""
 
             @staticmethod
-            def forward(ctx: Any, *inputs: Any) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-                output = function(*inputs)
-                _keep(ctx, inputs, output)
+            def forward(ctx: Any, x: Tensor, *constants: Any) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+                output = function(x, *constants)
+                ctx.save_for_backward(x, output) if needs_output else ctx.save_for_backward(x)
+                ctx.constants = constants
                 return output
 
             @staticmethod
             def backward(ctx: Any, cotangent: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-                inputs, output = _kept(ctx)
-                return pull(inputs, output, cotangent), *(None for _ in inputs[1:])
+                x, *output = ctx.saved_tensors
+                change = pull((x, *ctx.constants), output[0] if needs_output else None, cotangent)
+                return (change, *(None for _ in ctx.constants)) if ctx.constants else change
 
         class Both(torch.autograd.Function):
             """Reverse and forward mode, composable with the transforms of torch.func."""
 
             generate_vmap_rule = True
-            backward = Reverse.backward
 
             @staticmethod
             def forward(*inputs: Any) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -70,6 +71,11 @@ def _with_derivatives(push: Callable[..., Tensor], pull: Callable[..., Tensor]) 
             @staticmethod
             def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
                 ctx.save_for_forward(*_keep(ctx, inputs, output))
+
+            @staticmethod
+            def backward(ctx: Any, cotangent: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+                inputs, output = _kept(ctx)
+                return pull(inputs, output, cotangent), *(None for _ in inputs[1:])
 
             @staticmethod
             def jvp(ctx: Any, tangent: Tensor, *_: Any) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]

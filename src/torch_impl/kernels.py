@@ -16,15 +16,24 @@ def decay(x: Array) -> Array:
     return exp(torch.where(x < 0, x, -x) if torch.compiler.is_compiling() else -torch.abs(x))
 
 
+def smaller(x: Array) -> Array:
+    """sigmoid(-|x|) = e/(1 + e), the smaller of sigmoid(x) and sigmoid(-x)."""
+    # twin: eager torch calls its own kernel, since only the slope is differentiated there; JAX and compiled torch fuse this.
+    if not torch.compiler.is_compiling():
+        return torch.sigmoid(-torch.abs(x))
+    e = decay(x)
+    return e / (1 + e)
+
+
 def _sigmoid_curvature(x: Array) -> Array:
     return -sigmoid_slope(x) * tanh(x / 2)
 
 
 @with_slope(_sigmoid_curvature)
 def sigmoid_slope(x: Array) -> Array:
-    """sigmoid'(x) = e/(1 + e)^2: never falsely zero, unlike y(1 - y)."""
-    e = decay(x)
-    return e / (1 + e * (2 + e))
+    """sigmoid'(x) = s(1 - s) with s = sigmoid(-|x|): never falsely zero, unlike the same with sigmoid(x)."""
+    s = smaller(x)
+    return torch.addcmul(s, s, s, value=-1)
 
 
 @with_slope(sigmoid_slope)
@@ -77,7 +86,9 @@ def between_slope(raw: Array, half: Any, rate: float, steep: bool) -> Array:
     """d value / d raw of `between`: half 2 rate e/(1 + e)^2."""
     x = rate * raw
     e = decay(x)
-    return _scaled_decay(x, half, (2 * rate) / (1 + e * (2 + e)), steep)
+    if steep:
+        return _steep(x, half, (2 * rate) / (1 + e * (2 + e)))
+    return (2 * rate * half * e) / (1 + e * (2 + e))
 
 
 @with_slope(lambda raw, low, high, mid, mid_tail, half, rate, steep, crosses: between_slope(raw, half, rate, steep))
@@ -86,7 +97,7 @@ def between(
 ) -> Array:
     """mid + half tanh(x/2) with x = rate raw, measured from the nearest of low, mid and high so that no digit is lost."""
     x = rate * raw
-    gap = _scaled_decay(x, half, 2 / (1 + decay(x)), steep)
+    gap = _steep(x, half, 2 / (1 + decay(x))) if steep else (2 * half) * smaller(x)
     outer = torch.where(x < 0, low + gap, high - gap)
     if not crosses:
         return outer
@@ -122,13 +133,10 @@ def between_log_slope(raw: Array, log_peak: Any, log_far: Any, rate: float) -> A
     return torch.where(inner, log_peak + log1p(-t * t), outer)
 
 
-def _scaled_decay(x: Array, half: Any, factor: Array, steep: bool) -> Array:
-    """half exp(-|x|) factor; a steep half goes between two roots of the exponential, which else underflows first."""
-    near = half * (decay(x) * factor)
-    if not steep:
-        return near
+def _steep(x: Array, half: Any, factor: Array) -> Array:
+    """half exp(-|x|) factor, with half between two roots of the exponential where that underflows before the product."""
     root = decay(x / 2)
-    return torch.where((x < -40) | (x > 40), (half * root) * (root * factor), near)
+    return torch.where((x < -40) | (x > 40), (half * root) * (root * factor), half * (decay(x) * factor))
 
 
 def on_one_grid(x: Array, size: float) -> tuple[Array, Array]:
