@@ -88,7 +88,7 @@ def train(
     plan = _plan(problem, optimizer, seed, dtype, device, record, record_every)
     steps, tol_grad = _length(problem.recipe, steps, tol_grad)
     loop = implementation.Loop(problem, plan)
-    loop.advance(0)  # compiles
+    loop.advance(0), loop.values()  # compiles
     session = _Session(problem, backend, plan, implementation.versions(), begun, perf_counter() - begun)
     return _fit(loop, session, steps, tol_grad, tuple(callbacks), _bar(progress, problem, steps))
 
@@ -110,10 +110,10 @@ class _Session:
 
     def rows(self, first: int, rows: Rows) -> dict[str, np.ndarray]:
         """The recorded rows of a chunk that began at step `first`, by name."""
-        every = self.plan.record_every
-        steps = np.arange(first, first + len(rows.loss))
-        kept = steps % every == 0
-        return planning.history(self.plan.columns, steps[kept], rows.loss[kept], rows.grad_norm[kept], rows.columns)
+        every, last = self.plan.record_every, first + len(rows.loss)
+        kept = slice(-first % every, None, every)
+        steps = np.arange(first, last)[kept]
+        return planning.history(self.plan.columns, steps, rows.loss[kept], rows.grad_norm[kept], rows.columns)
 
     def finish(self, loop: Any, stopped: Stopped) -> Run:
         """The run as it stands."""
@@ -142,14 +142,15 @@ class _Stop(NamedTuple):
     reason: Stopped
 
 
-def _fit(loop: Any, session: _Session, steps: int, tol_grad: float | None, callbacks: tuple[Callback, ...], bar: Any) -> Run:
+def _fit(
+    loop: Any, session: _Session, steps: int, tol_grad: float | None, callbacks: tuple[Callback, ...], bar: Any
+) -> Run:
     """Run chunk after chunk. A chunk that holds a reason to stop is replayed from its start up to that step."""
     done, size = 0, FIRST_CHUNK
-    before: list[Any] = []
+    before = [loop.state()]
     with bar as show:
         while done < steps:
             count = min(size, steps - done, session.plan.capacity)
-            before = [*before[-1:], loop.state()]
             clock = perf_counter()
             rows = loop.advance(count)
             elapsed = perf_counter() - clock
@@ -160,7 +161,8 @@ def _fit(loop: Any, session: _Session, steps: int, tol_grad: float | None, callb
             session.parts.append(kept)
             done += count
             size = _next_size(count, elapsed)
-            _warn_of_saturation(loop, session)
+            before = [before[-1], loop.state()]
+            _warn_of_saturation(loop, session, before[-1]["raw"])
             if show is not None:
                 show(done, float(rows.loss[-1]), loop.values())
     return session.finish(loop, "steps")
@@ -182,7 +184,8 @@ def _earliest(
         if stop is not None and (step > stop.step or (step == stop.step and stop.reason == "non_finite")):
             break
         row = {name: column[i] for name, column in kept.items()}
-        if any([callback(row) for callback in callbacks]):  # every callback sees the row
+        answers = [callback(row) for callback in callbacks]  # every callback sees the row
+        if any(answers):
             return stop if stop is not None and stop.step == step else _Stop(int(step), "callback")
     return stop
 
@@ -192,7 +195,7 @@ def _end(loop: Any, session: _Session, before: list[Any], kept: dict[str, np.nda
     if stop.reason != "non_finite":
         _replay(loop, before, stop.step)
         _keep(session, kept, stop.step)
-        _warn_of_saturation(loop, session)
+        _warn_of_saturation(loop, session, loop.state()["raw"])
         return session.finish(loop, stop.reason)
     _replay(loop, before, stop.step)
     seen = loop.look()
@@ -230,9 +233,11 @@ def _next_size(count: int, elapsed: float) -> int:
     return max(1, min(count * GROWTH, int(count * CHUNK_SECONDS / max(elapsed, 1e-9))))
 
 
-def _warn_of_saturation(loop: Any, session: _Session) -> None:
+def _warn_of_saturation(loop: Any, session: _Session, flat: np.ndarray) -> None:
     """One warning per parameter with an entry whose value no longer moves with raw."""
-    raw = session.plan.layout.unflatten(loop.state()["raw"])
+    if np.max(np.abs(flat), initial=0.0) <= SUSPECT:
+        return
+    raw = session.plan.layout.unflatten(flat)
     far = {
         name
         for name in session.problem.specs
@@ -241,10 +246,10 @@ def _warn_of_saturation(loop: Any, session: _Session) -> None:
     if not far:
         return
     for name, slope in loop.slopes().items():
-        flat = np.argwhere(slope == 0)
-        if name in far and len(flat):
+        stuck = np.argwhere(slope == 0)
+        if name in far and len(stuck):
             session.saturated.add(name)
-            where = tuple(int(i) for i in flat[0])
+            where = tuple(int(i) for i in stuck[0])
             warnings.warn(
                 f"parameter {name!r} is saturated: raw = {raw[name][where]:.6g}{f' at {where}' if where else ''}, where the "
                 f"derivative of {session.problem.specs[name]} has underflowed to 0, so it cannot move any more; use a "

@@ -17,9 +17,9 @@ from isoparam.errors import BackendError, DomainError, SpecError
 from isoparam.plan import Column, Group, Layout, Plan, Rows, layout, probe
 from isoparam.problem import Problem, check_loss_value
 from isoparam.run import Evaluation
-from isoparam.specs import Real
+from isoparam.specs import Real, Spec
 from jax_impl.optim import init_state, step
-from jax_impl.verbs import forward, initial, inverse
+from jax_impl.verbs import contains, forward, initial, inverse
 
 DTYPES = {"float64": jnp.float64, "float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
@@ -70,7 +70,8 @@ class Loop:
                 (self._raw, self._slots), self._data, self._indices(first, count), np.int32(first), np.int32(count)
             )
         self._raw, self._slots = carry
-        host = np.array(np.asarray(table)[:count])
+        view = np.asarray(table)[:count]
+        host = view if 2 * count >= self._plan.capacity else view.copy()  # a short view would keep all of the table alive
         skipped = -(-first // every) - first // every  # the first row began before this chunk
         columns = (
             host[:, 2:] if every == 1 else np.array(np.asarray(kept)[skipped : -(-(first + count) // every) - first // every])
@@ -113,24 +114,27 @@ class Loop:
 
 
 def start(problem: Problem, seed: int = 0, dtype: str = "float64", device: str = "cpu") -> dict[str, np.ndarray]:
-    """The raw parameters of the start.
+    """The raw parameters of the start, computed in float64 or float32.
 
     Raises:
         DomainError: for a value outside its set, or on its border, in this dtype.
     """
     del seed  # every start is given so far; drawn ones will come from it
-    result = {}
+    wide = jnp.float64 if dtype == "float64" else jnp.float32  # weights rounded to bfloat16 would not sum to 1
+    specs = {name: problem.specs.get(name, Real()) for name in problem.shapes}
     with _setting(dtype, device):
-        for name, value in (problem.init or {}).items():
-            spec = problem.specs.get(name, Real())
-            if value is None:
-                result[name] = _numpy(initial(spec, problem.shapes[name], dtype=DTYPES[dtype]))
-                continue
-            try:
-                result[name] = _numpy(inverse(spec, jnp.asarray(value, DTYPES[dtype])))
-            except DomainError as error:
-                raise DomainError(f"init[{name!r}] in {dtype}: {error}") from None
-    return result
+        given = {name: jnp.asarray(value, wide) for name, value in (problem.init or {}).items() if value is not None}
+        inside, raw = jax.jit(partial(_inverted, specs))(given)  # one program: op by op would take many compilations
+        for name in given:
+            if not inside[name]:
+                try:
+                    inverse(specs[name], given[name])
+                except DomainError as error:
+                    raise DomainError(f"init[{name!r}] in {dtype}: {error}") from None
+        return {
+            name: _numpy(raw[name] if name in given else initial(specs[name], shape, dtype=wide))
+            for name, shape in problem.shapes.items()
+        }
 
 
 def evaluate(
@@ -209,6 +213,12 @@ def _chunk(plan: Plan, function: Any, carry: Any, data: dict[str, Array], order:
 
     rows = jnp.where(count > 0, (first + count - 1) // every - first // every + 1, 0)
     return lax.fori_loop(np.int32(0), rows, record, (carry, table, kept))
+
+
+def _inverted(specs: dict[str, Spec], values: dict[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
+    """Whether each value lies inside its set, and its raw."""
+    inside = {name: jnp.all(contains(specs[name], value)) for name, value in values.items()}
+    return inside, {name: inverse(specs[name], value, check=False) for name, value in values.items()}
 
 
 def _put(table: Array, parts: list[Array], row: Array) -> Array:

@@ -15,9 +15,11 @@ from isoparam.problem import Problem, check_loss_value
 from isoparam.run import Evaluation
 from isoparam.specs import Real
 from torch_impl.optim import init_state, step
+from torch_impl.registry import RULES
 from torch_impl.verbs import forward, initial, inverse
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32, "bfloat16": torch.bfloat16}
+SHORT = 64  # entries up to which the gradient of every step is kept for a chunk
 
 
 class Loop:
@@ -62,22 +64,28 @@ class Loop:
         """Do `count` updates and give back what they recorded: row k is of the state before update k."""
         first, every = self._slots["step"], self._plan.record_every
         order = self._indices(first, count)
-        table = torch.empty((count, 2 + (len(self._places) if every == 1 else 0)), dtype=self._kept_dtype, device=self._device)
-        kept = torch.empty((-(-(first + count) // every) - -(-first // every), len(self._places)), dtype=self._kept_dtype)
-        kept = kept.to(self._device)
+        short = self._plan.layout.size <= SHORT  # a short gradient is kept whole, and its norms are taken together at the end
+        width = len(self._places) if every == 1 else 0
+        split = 1 + (self._plan.layout.size if short else 1)
+        table = self._table(count, split + width)
+        kept = self._table(-(-(first + count) // every) - -(-first // every), len(self._places) - width)
+        waiting = iter(kept.unbind(0))
         with torch.enable_grad():
             for k, row in enumerate(table.unbind(0)):
                 whole, loss, grads = self._evaluate(self._batch(order, k))
-                parts = [loss.detach().reshape(1), torch.linalg.vector_norm(grads, dtype=self._kept_dtype).reshape(1)]
-                if every == 1:
+                parts = [
+                    loss.detach().view(1),
+                    grads if short else torch.linalg.vector_norm(grads, dtype=self._kept_dtype).view(1),
+                ]
+                if width:
                     parts += self._record(whole)
-                elif (first + k) % every == 0 and self._pieces:
-                    torch.cat(self._record(whole), out=kept[-(-(first + k) // every) - -(-first // every)])
+                elif self._pieces and (first + k) % every == 0:
+                    torch.cat(self._record(whole), out=next(waiting))
                 torch.cat(parts, out=row)
                 step(self._plan.optimizer, self._raw, grads, self._slots)
-        host = table.cpu().numpy()
-        columns = host[:, 2:] if every == 1 else kept.cpu().numpy()
-        return Rows(host[:, 0], host[:, 1], columns[:, self._places])
+        norms = torch.linalg.vector_norm(table[:, 1:split], dim=1) if short else table[:, 1]
+        columns = (table[:, split:] if every == 1 else kept).cpu().numpy()
+        return Rows(table[:, 0].cpu().numpy(), norms.cpu().numpy(), columns[:, self._places])
 
     def look(self) -> Evaluation:
         """Values, loss and gradients where the loop stands, for the batch that comes next."""
@@ -117,6 +125,9 @@ class Loop:
             parts.append(torch.stack([part.min(), part.mean(), part.max()]) if summary else part)
         return parts
 
+    def _table(self, rows: int, width: int) -> Array:
+        return torch.empty((rows, width), dtype=self._kept_dtype, device=self._device)
+
     def _indices(self, first: int, count: int) -> Array | None:
         if self._order is None:
             return None
@@ -130,20 +141,21 @@ class Loop:
 
 
 def start(problem: Problem, seed: int = 0, dtype: str = "float64", device: str = "cpu") -> dict[str, np.ndarray]:
-    """The raw parameters of the start.
+    """The raw parameters of the start, computed in float64 or float32.
 
     Raises:
         DomainError: for a value outside its set, or on its border, in this dtype.
     """
     del seed  # every start is given so far; drawn ones will come from it
+    wide = torch.float64 if dtype == "float64" else torch.float32  # weights rounded to bfloat16 would not sum to 1
     result = {}
     for name, value in (problem.init or {}).items():
         spec = problem.specs.get(name, Real())
         if value is None:
-            result[name] = _numpy(initial(spec, problem.shapes[name], dtype=DTYPES[dtype]))
+            result[name] = _numpy(initial(spec, problem.shapes[name], dtype=wide))
             continue
         try:
-            result[name] = _numpy(inverse(spec, torch.tensor(value, dtype=DTYPES[dtype], device=_device(device))))
+            result[name] = _numpy(inverse(spec, torch.tensor(value, dtype=wide, device=_device(device))))
         except DomainError as error:
             raise DomainError(f"init[{name!r}] in {dtype}: {error}") from None
     return result
@@ -217,7 +229,11 @@ def _values(plan: Layout, leaves: tuple[Array, ...]) -> tuple[dict[str, Array], 
 
 
 def _value(group: Group, leaf: Array) -> Array:
-    return leaf if isinstance(group.spec, Real) else forward(group.spec, leaf)
+    if isinstance(group.spec, Real):
+        return leaf
+    if group.spec.kind == "scalar" and leaf.dtype in (torch.float32, torch.float64):
+        return RULES[type(group.spec)].forward(group.spec, leaf)  # shapes were checked when the problem was made
+    return forward(group.spec, leaf)
 
 
 def _split(group: Group, value: Array) -> dict[str, Array]:
@@ -247,8 +263,11 @@ def _gradient(
         check_loss_value(tuple(loss.shape), loss.is_floating_point())
     if not loss.requires_grad:
         raise SpecError("the loss does not depend on any parameter; compute it from values, without .item() or .detach()")
-    grads = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
-    return loss, grads[0].reshape(-1) if len(grads) == 1 else torch.cat([grad.reshape(-1) for grad in grads])
+    grads = torch.autograd.grad(loss, leaves, allow_unused=True)
+    if len(grads) == 1:
+        return loss, grads[0].reshape(-1)  # the loss depends on something, and this is all there is
+    parts = [torch.zeros_like(leaf) if grad is None else grad for grad, leaf in zip(grads, leaves, strict=True)]
+    return loss, torch.cat([part.reshape(-1) for part in parts])
 
 
 def _recorded(plan: Layout, columns: tuple[Column, ...]) -> tuple[list[tuple[int, int | None, int, bool]], np.ndarray]:
