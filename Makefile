@@ -1,13 +1,13 @@
 # make run     set up .venv, train a built-in problem on both backends, print how closely they agree
 # make test    set up .venv with what the tests need, run them
 # make check   what CI holds every change to: format, lint, types, tests
-# make bench   measure speed as ratios, in one run
+# make accuracy  measure the error of every map against 50 digits; make bench: speed as ratios, in one run
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test check format bench clean
+.PHONY: run test check format accuracy bench clean
 
 run: $(VENV)/installed
 	$(BIN)/isoparam train linkage --backend both
@@ -24,6 +24,9 @@ check: $(VENV)/installed-dev
 format: $(VENV)/installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+accuracy: $(VENV)/installed-test
+	$(BIN)/python tests/accuracy.py
 
 bench: $(VENV)/installed-test
 	$(BIN)/python -m benchmarks
