@@ -9,8 +9,10 @@ os.environ.setdefault("JAX_NUMPY_DTYPE_PROMOTION", "strict")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # torch's own: its forward mode compiles a few rules with what it deprecates itself.
-    config.addinivalue_line("filterwarnings", "ignore:`torch.jit.script` is deprecated:DeprecationWarning")
+    # torch's own: its forward mode and its compiler script a few rules, and the compiler makes an object of an autograd.Function.
+    config.addinivalue_line("filterwarnings", "ignore:`torch.jit.script:DeprecationWarning")
+    function = "<class 'torch.autograd.function.Function'> should not be instantiated"
+    config.addinivalue_line("filterwarnings", f"ignore:{function}:DeprecationWarning")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -92,3 +92,18 @@ def vectors(sample: Sample, dtype: str) -> list[np.ndarray]:
     triple = [[0.0, 0.0, 0.0], [1e-8, 1e-8, -1e-8], [0.7, 0.7, 0.7], [40.0, -40.0, 40.0], *0.3 * rng.normal(0, 1, (3, 3))]
     longer = [np.zeros(20), np.full(20, -1.5), *rng.normal(0, 1, (2, 20)), *3.0 * rng.normal(0, 1, (2, 20))]
     return [np.asarray(batch, dtype) for batch in (single, [*triple, *3.0 * rng.normal(0, 1, (2, 3))], longer)]
+
+
+def turning_points(sample: Sample) -> np.ndarray:
+    """float64 rows at which derivatives are compared: 0, the seams, +-40, and ties of equal raw entries for vectors."""
+    if sample.is_scalar:
+        return np.array([[0.0, -40.0, 40.0, 1.0, -1.0, 0.3, -2.5, 20.0]])
+    return np.array(
+        [[0.0, 0.0, 0.0], [0.7, 0.7, 0.7], [40.0, -40.0, 40.0], [-40.0, 0.5, 0.5], [0.3, -1.2, 0.8], [1.0, -1.0, 0.0]]
+    )
+
+
+def weights_of(sample: Sample) -> np.ndarray:
+    """Weights of the entries of a value whose weighted sum is differentiated."""
+    shape = sample.spec.value_shape(turning_points(sample)[0].shape)
+    return np.random.Generator(np.random.Philox(23)).normal(0, 1, shape)

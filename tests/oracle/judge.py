@@ -102,3 +102,28 @@ def _scale(sample: Sample, verb: str, dtype: str) -> float:
     if verb == "log_abs_det" and sample.name.startswith("interval"):
         return float(abs(truth(sample, verb, dtype, np.zeros(1, dtype))[0]))
     return 0.0
+
+
+def true_jacobian(sample: Sample, raw: np.ndarray) -> np.ndarray:
+    """d value_i / d raw_j at one row of raw numbers: dense for a vector spec, diagonal for a row of scalars."""
+    units = np.eye(sample.spec.value_shape(raw.shape)[0], dtype=raw.dtype)
+    if sample.is_scalar:
+        return np.diag(truth(sample, "pullback", raw.dtype.name, raw, np.ones_like(raw)))
+    return truth(sample, "pullback", raw.dtype.name, np.broadcast_to(raw, (len(units), *raw.shape)), units)
+
+
+def true_hessian(sample: Sample, raw: np.ndarray, cotangent: np.ndarray) -> np.ndarray:
+    """Second derivatives of sum(cotangent * value) at one row, by differences of exact first ones, good to 30 digits."""
+    formula = FORMULAS[type(sample.spec)]
+    bounds = [[mp.mpf(bound)] * raw.size for bound in sample.bounds(raw.dtype.name)]
+    weights = as_exact(cotangent)
+    columns = []
+    with mp.workdps(200):
+        step = mp.mpf(10) ** -60
+        for j in range(raw.size):
+            up, down = as_exact(raw), as_exact(raw)
+            up[j], down[j] = up[j] + step, down[j] - step
+            pair = (formula.pullback(sample.spec, side, weights, *bounds) for side in (up, down))
+            slopes = ((a - b) / (2 * step) for a, b in zip(*pair, strict=True))
+            columns.append([slope if abs(slope) > step else mp.mpf(0) for slope in slopes])  # the rest is 200-digit noise
+    return np.stack([rounded(column, raw.dtype.name) for column in columns])

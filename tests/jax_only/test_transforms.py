@@ -1,0 +1,123 @@
+"""Derivatives in every mode of JAX, compared with the true ones: at 0, +-40 and ties; jit, vmap and their nestings."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import isoparam as iso
+from budgets import HESSIAN, JACOBIAN
+from isoparam.errors import DomainError
+from isoparam.jax import forward, inverse
+from oracle.judge import true_hessian, true_jacobian
+from oracle.rounding import normwise, ulps
+from samples import SAMPLES, Sample, turning_points, weights_of
+
+pytestmark = pytest.mark.usefixtures("x64")
+each_sample = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
+
+
+@pytest.fixture
+def x64() -> Iterator[None]:
+    """float64 arrays, inside this test only."""
+    with jax.enable_x64(True):
+        yield
+
+
+def by_forward(function: Callable, raw: jax.Array) -> jax.Array:
+    columns = [jax.jvp(function, (raw,), (unit,))[1] for unit in np.eye(raw.size)]
+    return jnp.stack(columns, axis=-1)
+
+
+def by_reverse(function: Callable, raw: jax.Array) -> jax.Array:
+    value, pull = jax.vjp(function, raw)
+    return jnp.stack([pull(unit)[0] for unit in jnp.eye(value.size)])
+
+
+def by_vmap_of_grad(function: Callable, raw: jax.Array) -> jax.Array:
+    size = jax.eval_shape(function, raw).size
+    return jax.vmap(lambda unit: jax.grad(lambda x: jnp.sum(unit * function(x)))(raw))(jnp.eye(size))
+
+
+MODES = {
+    "reverse": by_reverse,
+    "jvp": by_forward,
+    "vmap of grad": by_vmap_of_grad,
+    "jacrev": lambda function, raw: jax.jacrev(function)(raw),
+    "jacfwd": lambda function, raw: jax.jacfwd(function)(raw),
+}
+SECOND_MODES = {
+    "hessian": lambda function, raw: jax.hessian(function)(raw),
+    "reverse over reverse": lambda function, raw: jax.jacrev(jax.jacrev(function))(raw),
+    "reverse over forward": lambda function, raw: jax.jacrev(jax.jacfwd(function))(raw),
+}
+
+
+def check(sample: Sample, got: jax.Array, want: np.ndarray, allowed: float) -> None:
+    """Entry by entry for scalar specs (where the others are exactly 0), normwise for vector specs."""
+    got = np.asarray(got)
+    distance = ulps(got, want).max() if sample.is_scalar else normwise(got, want)
+    assert distance <= allowed, f"{distance:.3g} > {allowed}: got\n{got}\nright is\n{want}"
+
+
+@each_sample
+@pytest.mark.parametrize("mode", MODES)
+def test_first_derivatives(sample: Sample, mode: str) -> None:
+    run = jax.jit(partial(MODES[mode], partial(forward, sample.spec)))
+    for raw in turning_points(sample):
+        check(sample, run(raw), true_jacobian(sample, raw), JACOBIAN.allowed)
+
+
+@each_sample
+@pytest.mark.parametrize("mode", SECOND_MODES)
+def test_second_derivatives(sample: Sample, mode: str) -> None:
+    weights = weights_of(sample)
+    run = jax.jit(partial(SECOND_MODES[mode], lambda x: jnp.sum(weights * forward(sample.spec, x))))
+    for raw in turning_points(sample):
+        check(sample, run(raw), true_hessian(sample, raw, weights), HESSIAN.allowed)
+
+
+@each_sample
+def test_eager_gradients_are_the_compiled_ones(sample: Sample) -> None:
+    """Without jit, XLA sees one operation at a time and may round differently; 2 ULP apart at most."""
+    raw, weights = turning_points(sample)[0], weights_of(sample)
+    gradient = jax.grad(lambda x: jnp.sum(weights * forward(sample.spec, x)))
+    eager, compiled = np.asarray(gradient(raw)), np.asarray(jax.jit(gradient)(raw))
+    assert (ulps(eager, compiled).max() if sample.is_scalar else normwise(eager, compiled)) <= 2
+
+
+@each_sample
+def test_vmap_is_a_loop(sample: Sample) -> None:
+    rows = np.concatenate([turning_points(sample), 0.5 * turning_points(sample)])
+    run = jax.jit(partial(forward, sample.spec))
+    together = np.asarray(jax.jit(jax.vmap(partial(forward, sample.spec)))(rows))
+    alone = np.stack([run(row) for row in rows])
+    assert ulps(together, alone, np.maximum(np.abs(alone), sample.added_bound)).max() <= 1
+
+
+def test_specs_are_static_arguments() -> None:
+    """A spec is hashable data: equal specs share one compiled function."""
+    traced = []
+
+    @partial(jax.jit, static_argnums=0)
+    def value(spec: iso.Spec, raw: jax.Array) -> jax.Array:
+        traced.append(spec)
+        return forward(spec, raw)
+
+    value(iso.Interval([0.0, 1.0], 2), jnp.zeros(2))
+    value(iso.Interval(np.array([0, 1]), 2.0), jnp.zeros(2))
+    assert len(traced) == 1
+    value(iso.Interval([0.0, 1.5], 2), jnp.zeros(2))
+    assert len(traced) == 2
+
+
+def test_compiled_inverse_gives_nan_outside_and_inf_on_a_border() -> None:
+    """Eager code raises; a compiled function cannot look at numbers, which `inverse` documents."""
+    value = jnp.asarray([0.5, 1.5, -1.0, 0.0, 1.0])
+    with pytest.raises(DomainError):
+        inverse(iso.UnitInterval(), value)
+    raw = jax.jit(partial(inverse, iso.UnitInterval()))(value)
+    np.testing.assert_array_equal(raw, [0.0, np.nan, np.nan, -np.inf, np.inf])

@@ -1,0 +1,178 @@
+"""Derivatives in every mode of PyTorch, compared with the true ones: at 0, +-40 and ties, eager and compiled.
+
+Inside torch.compile, torch.func ignores hand-written derivatives and differentiates the body of the forward function:
+there a kink (abs, max, clamp) would show as a wrong number at 0 or at a tie, which is why numbers are compared.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+import torch
+
+from budgets import HESSIAN, IN_COMPILE, JACOBIAN
+from isoparam.errors import DomainError
+from isoparam.torch import forward, inverse
+from oracle.judge import true_hessian, true_jacobian
+from oracle.rounding import normwise, ulps
+from samples import SAMPLES, Sample, turning_points, weights_of
+
+each_sample = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
+Jacobian = Callable[[Callable[[torch.Tensor], torch.Tensor], torch.Tensor], torch.Tensor]
+
+
+@pytest.fixture(autouse=True)
+def fresh_dynamo() -> Iterator[None]:
+    """No compiled function is left over from another test."""
+    torch._dynamo.reset()
+    yield
+    torch._dynamo.reset()
+
+
+def by_reverse(function: Callable, raw: torch.Tensor) -> torch.Tensor:
+    leaf = raw.clone().requires_grad_()
+    value = function(leaf)
+    rows = [torch.autograd.grad(value, leaf, unit, retain_graph=True)[0] for unit in torch.eye(len(value), dtype=raw.dtype)]
+    return torch.stack(rows)
+
+
+def by_forward(function: Callable, raw: torch.Tensor) -> torch.Tensor:
+    columns = [torch.func.jvp(function, (raw,), (unit,))[1] for unit in torch.eye(len(raw), dtype=raw.dtype)]
+    return torch.stack(columns, dim=-1)
+
+
+def by_dual_numbers(function: Callable, raw: torch.Tensor) -> torch.Tensor:
+    columns = []
+    for unit in torch.eye(len(raw), dtype=raw.dtype):
+        with torch.autograd.forward_ad.dual_level():
+            value = function(torch.autograd.forward_ad.make_dual(raw, unit))
+            columns.append(torch.autograd.forward_ad.unpack_dual(value).tangent)
+    return torch.stack(columns, dim=-1)
+
+
+def by_vmap_of_grad(function: Callable, raw: torch.Tensor) -> torch.Tensor:
+    units = torch.eye(len(function(raw)), dtype=raw.dtype)
+    return torch.func.vmap(lambda unit: torch.func.grad(lambda x: torch.sum(unit * function(x)))(raw))(units)
+
+
+MODES: dict[str, Jacobian] = {
+    "reverse": by_reverse,
+    "jvp": by_forward,
+    "dual numbers": by_dual_numbers,
+    "vmap of grad": by_vmap_of_grad,
+    "jacrev": lambda function, raw: torch.func.jacrev(function)(raw),
+    "jacfwd": lambda function, raw: torch.func.jacfwd(function)(raw),
+}
+SECOND_MODES = {
+    "hessian": lambda function, raw: torch.func.hessian(function)(raw),
+    "reverse over reverse": lambda function, raw: torch.func.jacrev(torch.func.jacrev(function))(raw),
+    "reverse over forward": lambda function, raw: torch.func.jacrev(torch.func.jacfwd(function))(raw),
+    "autograd twice": lambda function, raw: torch.autograd.functional.hessian(function, raw),
+}
+
+
+def check(sample: Sample, got: torch.Tensor, want: np.ndarray, allowed: float) -> None:
+    """Entry by entry for scalar specs (where the others are exactly 0), normwise for vector specs."""
+    got = got.detach().numpy(force=True)  # a tangent that is 0 everywhere has no memory behind it
+    distance = ulps(got, want).max() if sample.is_scalar else normwise(got, want)
+    assert distance <= allowed, f"{distance:.3g} > {allowed}: got\n{got}\nright is\n{want}"
+
+
+@each_sample
+@pytest.mark.parametrize("mode", MODES)
+def test_first_derivatives(sample: Sample, mode: str) -> None:
+    for raw in turning_points(sample):
+        got = MODES[mode](lambda x: forward(sample.spec, x), torch.tensor(raw))
+        check(sample, got, true_jacobian(sample, raw), JACOBIAN.allowed)
+
+
+@each_sample
+@pytest.mark.parametrize("mode", SECOND_MODES)
+def test_second_derivatives(sample: Sample, mode: str) -> None:
+    weights = weights_of(sample)
+    for raw in turning_points(sample):
+        got = SECOND_MODES[mode](lambda x: torch.sum(torch.tensor(weights) * forward(sample.spec, x)), torch.tensor(raw))
+        check(sample, got, true_hessian(sample, raw, weights), HESSIAN.allowed)
+
+
+@each_sample
+def test_gradgradcheck_agrees(sample: Sample) -> None:
+    """torch's own finite differences, of first and second derivatives, in reverse and forward mode."""
+    raw = torch.tensor(turning_points(sample)[-1] % 2.0 - 0.9, requires_grad=True)
+    scale = max(1.0, sample.added_bound)
+    assert torch.autograd.gradcheck(lambda x: forward(sample.spec, x) / scale, raw, check_forward_ad=True, atol=1e-6)
+    assert torch.autograd.gradgradcheck(lambda x: forward(sample.spec, x) / scale, raw, atol=1e-5)
+
+
+def all_values(raws: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {sample.name: forward(sample.spec, raws[sample.name]) for sample in SAMPLES}
+
+
+def all_gradients(raws: dict[str, torch.Tensor], weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    def total(sample: Sample, raw: torch.Tensor) -> torch.Tensor:
+        return torch.sum(weights[sample.name] * forward(sample.spec, raw))
+
+    return {sample.name: torch.func.grad(lambda x, sample=sample: total(sample, x))(raws[sample.name]) for sample in SAMPLES}
+
+
+def all_rows() -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor], dict[str, np.ndarray]]:
+    """Raw rows and weights of every sample, and the true gradients of the weighted sums."""
+    raws = {sample.name: torch.tensor(turning_points(sample)) for sample in SAMPLES}
+    weights = {sample.name: torch.tensor(weights_of(sample)) for sample in SAMPLES}
+    right = {}
+    for sample in SAMPLES:
+        jacobians = [true_jacobian(sample, row) for row in turning_points(sample)]
+        right[sample.name] = np.stack([weights_of(sample) @ jacobian for jacobian in jacobians])
+    return raws, weights, right
+
+
+def check_gradients(got: dict[str, torch.Tensor], right: dict[str, np.ndarray], vertex: float = JACOBIAN.allowed) -> None:
+    for sample in SAMPLES:
+        allowed = vertex if sample.name == "simplex" else JACOBIAN.allowed
+        for mine, true in zip(got[sample.name], right[sample.name], strict=True):
+            check(sample, mine, true, allowed + 1)  # and the rounding of the weighted sum itself
+
+
+BACKENDS = [
+    "eager",
+    pytest.param(
+        "inductor",
+        marks=[
+            pytest.mark.skipif(
+                shutil.which("g++") is None, reason="torch.compile on the CPU needs a C++ compiler: install g++"
+            ),
+            pytest.mark.xdist_group("inductor"),
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_compiled_values_and_gradients_of_all_specs(backend: str) -> None:
+    raws, weights, right = all_rows()
+    leaves = {name: raw.clone().requires_grad_() for name, raw in raws.items()}
+    values = torch.compile(all_values, fullgraph=True, backend=backend)(leaves)
+    total = sum(torch.sum(weights[name] * value) for name, value in values.items())
+    gradients = dict(zip(leaves, torch.autograd.grad(total, list(leaves.values())), strict=True))
+    eager = all_values(raws)
+    for sample in SAMPLES:
+        scale = np.maximum(np.abs(eager[sample.name].numpy()), sample.added_bound)
+        assert ulps(values[sample.name].detach().numpy(), eager[sample.name].numpy(), scale).max() <= 2
+    check_gradients(gradients, right)
+
+
+def test_func_grad_inside_compile_of_all_specs() -> None:
+    raws, weights, right = all_rows()
+    gradients = torch.compile(all_gradients, fullgraph=True, backend="eager")(raws, weights)
+    check_gradients(gradients, right, vertex=IN_COMPILE.allowed)
+
+
+def test_compiled_inverse_gives_nan_outside_and_inf_on_a_border() -> None:
+    """Eager code raises; a compiled graph cannot look at numbers, which `inverse` documents."""
+    unit = next(sample.spec for sample in SAMPLES if sample.name == "unit")
+    value = torch.tensor([0.5, 1.5, -1.0, 0.0, 1.0], dtype=torch.float64)
+    with pytest.raises(DomainError):
+        inverse(unit, value)
+    raw = torch.compile(lambda v: inverse(unit, v), fullgraph=True, backend="eager")(value)
+    np.testing.assert_array_equal(raw.numpy(), [0.0, np.nan, np.nan, -np.inf, np.inf])
