@@ -69,6 +69,19 @@ def test_float32_numbers_in_float64_arrays_count_float32_places():
     ).tolist() == [1, 0]
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_entries_below_the_floor_count_in_its_last_place(dtype):
+    eps = np.finfo(dtype).eps
+    a, b = np.array([eps, -eps / 4, 4.0, 0.0], dtype), np.array([-eps, eps / 4, 4.0 + 4 * eps, 0.0], dtype)
+    assert ulp_distance(a, b, 1.0).tolist() == [2, 1, 1, 0]
+    assert ulp_distance(a, b, np.array([3.0, 3.0, 3.0, 3.0])).tolist() == [1, 1, 1, 0]
+    assert ulp_distance(a, b).tolist()[2:] == [1, 0]
+
+
+def test_a_floor_hides_neither_nan_nor_infinity():
+    assert ulp_distance(np.array([np.nan, np.inf]), np.array([0.0, 0.0]), 1.0).tolist() == [np.inf, np.inf]
+
+
 def test_numbers_that_are_not_of_the_dtype_are_refused():
     with pytest.raises(SpecError, match="not bfloat16: round it"):
         ulp_distance(np.float32(1.001), np.float32(1.0), dtype="bfloat16")

@@ -4,6 +4,7 @@ import json
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 import torch
 from typer.testing import CliRunner
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 import isoparam as iso
 import jax_impl.scalar
 from isoparam import cli, problems
-from isoparam.errors import BackendError, ParityError, SpecError
+from isoparam.errors import BackendError, NonFiniteError, ParityError, SpecError
 from isoparam.parity import Report, compare
 
 ADAM = iso.Adam(lr=0.05)
@@ -108,6 +109,77 @@ def test_a_chaotic_trajectory_is_told_from_a_fault():
     assert found.stage in ("training", "history")
     assert found.step > 1
     assert "rounding grows along the trajectory" in found.cause
+
+
+SPECS = {
+    "real": iso.Real(),
+    "positive": iso.Positive(),
+    "exp": iso.Positive(link="exp"),
+    "greater": iso.GreaterThan([1.0, 5.0, -3.0]),
+    "less": iso.LessThan(100.0),
+    "interval": iso.Interval(-1, 1),
+    "tanh": iso.Interval(-2, 5, link="tanh"),
+    "unit": iso.UnitInterval(),
+    "simplex": iso.Simplex(),
+    "ordered": iso.Ordered(),
+}
+STARTS = {
+    "real": np.array([0.5, -2.0]),
+    "positive": np.array([0.1, 10.0]),
+    "exp": np.array([0.1, 10.0]),
+    "greater": np.array([2.0, 6.0, 0.0]),
+    "less": np.array([0.001, 99.0]),
+    "interval": np.array([0.001, 0.5]),
+    "tanh": np.array([0.0, 4.0]),
+    "unit": np.array([0.2, 0.999]),
+    "simplex": np.array([[0.2, 0.3, 0.5], [0.15, 0.05, 0.8]]),
+    "ordered": np.array([-1.0, 0.0, 3.0]),
+}
+
+
+def pulled(*names, **starts):
+    """One parameter per spec, some of them near 0 between larger bounds, pulled to different targets."""
+
+    def loss(values, batch):
+        return sum(((value - 0.07 * i) ** 2).sum() for i, value in enumerate(values.values(), 1))
+
+    constraints = {name: SPECS[name] for name in names}
+    return iso.Problem(name="pulled", constraints=constraints, init={name: STARTS[name] for name in names} | starts, loss=loss)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "optimizer"),
+    [("float64", ADAM), ("float32", iso.SGD(lr=0.01, momentum=0.9))],
+    ids=["float64 Adam", "float32 SGD"],
+)
+def test_every_spec_stays_within_budget_for_200_steps(dtype, optimizer):
+    assert {type(spec) for spec in SPECS.values()} == set(iso.catalogue())
+    compare(pulled(*SPECS), steps=200, dtype=dtype, optimizer=optimizer).check()
+
+
+def test_adam_makes_a_step_of_a_gradient_that_is_rounding_noise():
+    symmetric = pulled("simplex", simplex=np.array([[0.2, 0.3, 0.5], [0.1, 0.1, 0.8]]))
+    found = compare(symmetric, steps=1, optimizer=ADAM).first_divergence
+    assert found is not None
+    assert (found.stage, found.where, found.row.index) == ("training", "simplex", (1, 0))
+    assert "the gradient of simplex is rounding noise" in found.cause
+    assert compare(symmetric, steps=1, optimizer=iso.SGD(lr=0.01)).ok
+
+
+def test_runs_that_fall_together_are_no_agreement():
+    def steep(values, batch):
+        return values["y"] ** 4
+
+    with pytest.raises(NonFiniteError, match=r"loss inf at step \d+"):
+        compare(problem(steep, steep, constraints={}, init={"y": 2.0}), steps=20, optimizer=iso.SGD(lr=1.0))
+
+
+def test_a_run_that_falls_alone_is_the_divergence():
+    lonely = problem(bowl, lambda values, batch: bowl(values, batch) + jnp.where(values["y"] < 1.99, jnp.nan, 0.0))
+    found = compare(lonely, steps=5, optimizer=ADAM).first_divergence
+    assert found is not None
+    assert (found.stage, found.step, found.where) == ("history", 1, "loss")
+    assert (found.row.relative, np.isnan(found.row.jax)) == (np.inf, True)
 
 
 def test_minibatches_are_the_same_rows_in_both():

@@ -3,19 +3,20 @@
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import fields
-from importlib.metadata import version
+from itertools import pairwise
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from isoparam.backends import BACKENDS, load
-from isoparam.optimizers import Adam, Optimizer
+from isoparam.optimizers import Adam, Optimizer, as_optimizer
 from isoparam.parity.budgets import Budget, Stage, budgets_for
 from isoparam.parity.report import Quantity, Report, Row
 from isoparam.parity.ulp import max_relative, max_ulp, relative_difference
+from isoparam.plan import Plan, Rows, layout
 from isoparam.problem import Problem, whole
-from isoparam.specs import FrozenArray, Real, Spec
+from isoparam.specs import FrozenArray, Ordered, Real, Spec
 from isoparam.train import train
 from isoparam.version import __version__
 
@@ -38,10 +39,10 @@ def compare(
     from the same raw numbers in both backends, so that each stage answers for itself; then `training`, raw and values
     after 1, 10, 100 and `steps` updates, and `history`, the loss before every update.
 
-    Every row has the worst ULP distance and the worst relative difference of its array. The relative difference is
-    over a scale, because an entry near 0 inherits the absolute error of what it is the difference of: the largest
-    entry of the parameter, in both backends (while training: the largest so far), and at least the size of the bounds
-    for values, and 1 for raw of a constrained parameter. The budget is on the relative difference;
+    Every row has the worst ULP distance and the worst relative difference of its array. An entry near 0 inherits the
+    absolute error of what it is the difference of, so the relative difference is over the largest entry of the
+    parameter, in both backends (while training: the largest so far). Neither measure counts finer than the last place
+    of the bounds, for values, and of 1, for raw of a constrained parameter. The budget is on the relative difference;
     `isoparam.parity.BUDGETS` is the table, with causes.
 
     Matrix products run in full precision (no TF32) while comparing, in both.
@@ -61,7 +62,8 @@ def compare(
     Raises:
         BackendError: when a framework is not installed, or the problem has a loss for one backend only.
         SpecError: for steps < 1, or an unknown dtype or stage.
-        NonFiniteError: when a run meets a loss or gradient that is nan or inf.
+        NonFiniteError: when both runs meet a loss or gradient that is nan or inf, at the same step. Where only one does,
+            that is the divergence.
 
     Example:
         >>> import isoparam as iso
@@ -75,11 +77,20 @@ def compare(
     for name in BACKENDS:
         problem.loss_for(name)
     optimizer = optimizer or (problem.recipe and problem.recipe.optimizer) or Adam()
-    options = {"optimizer": optimizer, "seed": seed, "dtype": dtype, "device": device}
+    plan = Plan(
+        layout=layout(problem.shapes, problem.specs),
+        columns=(),
+        optimizer=as_optimizer(optimizer),
+        dtype=dtype,
+        device=device,
+        record_every=1,
+        batch_size=problem.batch_size,
+        seed=whole("seed", seed, least=0),
+    )
     with ExitStack() as stack:
         for backend in backends:
             stack.enter_context(backend.train.full_precision())
-        rows = tuple(_Comparison(problem, allowed, dtype).rows(backends, steps, options))
+        rows = tuple(_Comparison(problem, allowed, dtype).rows(backends, plan, steps))
     return Report(
         problem=problem.name,
         steps=steps,
@@ -87,7 +98,8 @@ def compare(
         device=device,
         optimizer=repr(optimizer),
         seed=seed,
-        versions={"isoparam": __version__, "torch": version("torch"), "jax": version("jax")},
+        versions={"isoparam": __version__}
+        | {name: text for backend in backends for name, text in backend.train.versions().items()},
         rows=rows,
     )
 
@@ -101,14 +113,14 @@ class _Comparison:
         self.dtype = dtype
         self.scales: dict[tuple[str, str], float] = {}  # largest entry so far of each parameter, raw and value
 
-    def rows(self, backends: list[ModuleType], steps: int, options: Mapping[str, Any]) -> Iterator[Row]:
+    def rows(self, backends: list[ModuleType], plan: Plan, steps: int) -> Iterator[Row]:
         """Every row, stage after stage."""
-        yield from self._start(backends, options)
-        yield from self._training(steps, options)
+        yield from self._start(backends, plan)
+        yield from self._training([backend.train.Loop(self.problem, plan) for backend in backends], plan, steps)
 
-    def _start(self, backends: list[ModuleType], options: Mapping[str, Any]) -> Iterator[Row]:
-        where = {"dtype": self.dtype, "device": options["device"]}
-        ours, theirs = (backend.train.start(self.problem, options["seed"], **where) for backend in backends)
+    def _start(self, backends: list[ModuleType], plan: Plan) -> Iterator[Row]:
+        where = {"dtype": plan.dtype, "device": plan.device}
+        ours, theirs = (backend.train.start(self.problem, plan.seed, **where) for backend in backends)
         yield from self._arrays("start", 0, "raw", ours, theirs)
         batch = _first_batch(self.problem)
         torch, jax = (backend.train.evaluate(self.problem, ours, batch, **where) for backend in backends)
@@ -117,52 +129,96 @@ class _Comparison:
         for name, gradient in torch.grads.items():
             yield self._row("gradient", 0, name, "gradient", gradient, jax.grads[name])
 
-    def _training(self, steps: int, options: Mapping[str, Any]) -> Iterator[Row]:
-        for count in sorted({*(k for k in SNAPSHOTS if k < steps), steps}):
-            torch, jax = (train(self.problem, backend=name, steps=count, record=(), **options) for name in BACKENDS)
-            yield from self._arrays("training", count, "raw", torch.raw, jax.raw)
-            yield from self._arrays("training", count, "value", torch.values, jax.values)
-            if count == steps:
-                yield from self._history(torch.history["loss"], jax.history["loss"])
+    def _training(self, loops: list[Any], plan: Plan, steps: int) -> Iterator[Row]:
+        """One run of each backend, looked at on its way: what is compiled once serves every snapshot."""
+        seen: list[list[Rows]] = [[] for _ in loops]
+        for done, count in pairwise((0, *(k for k in SNAPSHOTS if k < steps), steps)):
+            for loop, chunks in zip(loops, seen, strict=True):
+                chunks += [loop.advance(part) for part in _parts(count - done, plan.capacity)]
+            raw = [plan.layout.unflatten(loop.state()["raw"]) for loop in loops]
+            yield from self._arrays("training", count, "raw", *raw)
+            yield from self._arrays("training", count, "value", *(loop.values() for loop in loops))
+        ours, theirs = map(_fall, seen)
+        if ours is not None and ours == theirs:  # two equal nans are no agreement worth a report: let train name the culprit
+            settings = {"seed": plan.seed, "dtype": plan.dtype, "device": plan.device}
+            train(self.problem, BACKENDS[0], plan.optimizer, steps=ours + 1, record=(), **settings)
+        yield self._history(*(np.concatenate([rows.loss for rows in chunks]) for chunks in seen))
 
-    def _history(self, torch: np.ndarray, jax: np.ndarray) -> Iterator[Row]:
-        """The first step whose loss is over budget, or else the worst; and the lengths, when they differ."""
-        if len(torch) != len(jax):
-            stop = min(len(torch), len(jax))
-            inf, lengths = float("inf"), (float(len(torch)), float(len(jax)))
-            yield Row("history", stop, "loss", "steps", inf, inf, 1.0, (), *lengths, self.budgets["history"])
-            torch, jax = torch[:stop], jax[:stop]
-        scale = np.maximum.accumulate(np.maximum(np.abs(torch), np.abs(jax)))
+    def _history(self, torch: np.ndarray, jax: np.ndarray) -> Row:
+        """The first step whose loss is over budget, or else the worst."""
+        sizes = np.fmax(np.abs(torch), np.abs(jax))
+        scale = np.maximum.accumulate(np.where(np.isfinite(sizes), sizes, 0.0))
         relative = relative_difference(torch, jax, scale)
         over = np.flatnonzero(~(relative <= self.budgets["history"].relative))
         step = int(over[0]) if over.size else int(np.argmax(relative))
-        yield self._row("history", step, "loss", "loss", torch[step], jax[step], float(scale[step]))
+        return self._row("history", step, "loss", "loss", torch[step], jax[step], float(scale[step]))
 
     def _arrays(self, stage: Stage, step: int, quantity: Quantity, torch: Arrays, jax: Arrays) -> Iterator[Row]:
         for name in torch:
             key = name, quantity
-            least = self.scales.get(key) or _unit(self.problem.specs.get(name, Real()), quantity)
-            self.scales[key] = max(least, _largest(torch[name]), _largest(jax[name]))
-            yield self._row(stage, step, name, quantity, torch[name], jax[name], self.scales[key])
+            pair = torch[name], jax[name]
+            largest = max(map(_largest, pair))
+            unit = _unit(self.problem.specs.get(name, Real()), quantity, largest)
+            self.scales[key] = max(self.scales.get(key, 0.0), unit, largest)
+            yield self._row(stage, step, name, quantity, *pair, self.scales[key], unit)
 
     def _row(
-        self, stage: Stage, step: int, where: str, quantity: Quantity, torch: Any, jax: Any, scale: float | None = None
+        self,
+        stage: Stage,
+        step: int,
+        where: str,
+        quantity: Quantity,
+        torch: Any,
+        jax: Any,
+        scale: float | None = None,
+        unit: float = 0.0,
     ) -> Row:
         torch, jax = np.asarray(torch), np.asarray(jax)
+        dtype = self.dtype
+        if quantity == "loss":
+            torch, jax, dtype = _loss_numbers(torch, jax, self.dtype)
         scale = max(_largest(torch), _largest(jax)) if scale is None else scale
         worst = max_relative(torch, jax, scale)
-        ulp = max_ulp(torch, jax, dtype=None if quantity == "loss" else self.dtype).distance
+        ulp = max_ulp(torch, jax, unit, dtype=dtype).distance
         return Row(stage, step, where, quantity, ulp, worst.distance, scale, worst.index, worst.a, worst.b, self.budgets[stage])
 
 
-def _unit(spec: Spec, quantity: Quantity) -> float:
-    """The smallest scale of a parameter: its raw is a logit or a logarithm, its value is a sum with its bounds."""
+def _parts(count: int, most: int) -> list[int]:
+    """A number of steps as chunks of at most `most`."""
+    whole, rest = divmod(count, most)
+    return [most] * whole + [rest] * (rest > 0)
+
+
+def _fall(chunks: list[Rows]) -> int | None:
+    """The first step whose loss or gradient is not finite."""
+    bad = np.flatnonzero(~np.isfinite(np.concatenate([rows.loss + rows.grad_norm for rows in chunks])))
+    return int(bad[0]) if bad.size else None
+
+
+def _unit(spec: Spec, quantity: Quantity, largest: float) -> float:
+    """The size that an entry of a parameter is computed at, however small it comes out; 0 where that is its own size.
+
+    Raw is a logit or a logarithm, exact to the last place of 1; a bound is added to a value; ordered entries are sums.
+    """
     if isinstance(spec, Real):
         return 0.0
     if quantity == "raw":
         return 1.0
+    if isinstance(spec, Ordered):
+        return largest
     bounds = (getattr(spec, entry.name) for entry in fields(spec))
     return max((_largest(np.asarray(bound)) for bound in bounds if isinstance(bound, float | FrozenArray)), default=0.0)
+
+
+def _loss_numbers(torch: np.ndarray, jax: np.ndarray, dtype: str) -> tuple[np.ndarray, np.ndarray, str]:
+    """The two losses as the history keeps them, and the dtype that they are counted in.
+
+    A loss may be wider than the parameters: under bfloat16 it is counted in float32 unless both are bfloat16 numbers.
+    """
+    kept = "float64" if dtype == "float64" else "float32"
+    torch, jax = torch.astype(kept), jax.astype(kept)
+    narrow = dtype == "bfloat16" and not any(np.any(loss.view(np.uint32) & 0xFFFF) for loss in (torch, jax))
+    return torch, jax, "bfloat16" if narrow else kept
 
 
 def _largest(array: np.ndarray) -> float:

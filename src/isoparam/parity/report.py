@@ -10,8 +10,9 @@ from typing import Any, Literal
 from isoparam.errors import ParityError, SpecError
 from isoparam.parity.budgets import Budget, Stage
 from isoparam.parity.text import count, small, table
+from isoparam.parity.ulp import FRACTION
 
-Quantity = Literal["raw", "value", "gradient", "loss", "steps"]
+Quantity = Literal["raw", "value", "gradient", "loss"]
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,9 @@ class Row:
             updates) or "history" (the loss before every update).
         step: updates made so far. For the history: the first step over budget, or else the worst.
         where: name of the parameter, or of the loss.
-        quantity: "raw", "value", "gradient", "loss", or "steps" where the runs differ in length.
-        ulp: largest distance of an entry, in units in the last place.
+        quantity: "raw", "value", "gradient" or "loss".
+        ulp: largest distance of an entry, in units in its last place, or in that of the bounds (values) or of 1 (raw of
+            a constrained parameter) where it is smaller than they are.
         relative: largest difference of an entry, over `scale`. This is what the budget judges.
         scale: what differences were divided by: the largest entry of the array, in both backends; while training, the
             largest so far. At least the size of the bounds for values, and 1 (a logit, a logarithm) for raw of a
@@ -132,7 +134,7 @@ class Report:
         first = min(
             broken, key=lambda row: (row.stage in ("training", "history"), row.step * (row.stage in ("training", "history")))
         )
-        return Divergence(first.stage, first.step, first.where, _cause(first, self.rows), first)
+        return Divergence(first.stage, first.step, first.where, _cause(first, self.rows, self.dtype), first)
 
     def check(self) -> "Report":
         """The report itself.
@@ -183,11 +185,17 @@ class Report:
         return page([self])
 
 
-def _cause(first: Row, rows: tuple[Row, ...]) -> str:
-    if first.quantity == "steps":
-        return "the two runs stopped after different numbers of steps: compare their stopping rules"
+def _cause(first: Row, rows: tuple[Row, ...], dtype: str) -> str:
     if first.stage in ("training", "history"):
         before = [row for row in rows if row.stage == "training" and row.step < first.step]
+        gradients = (row for row in rows if row.stage == "gradient" and first.where in (row.where, "loss"))
+        noisy = max(gradients, key=lambda row: row.ulp, default=first)
+        if noisy.stage == "gradient" and noisy.ulp >= 2.0 ** (FRACTION[dtype] - 1):  # no digit in common
+            return (
+                f"an entry of the gradient of {noisy.where} is rounding noise ({count(noisy.ulp)} ULP apart, yet only "
+                f"{small(noisy.relative)} of the largest entry), and an optimizer that divides by the size of the gradient, "
+                "such as Adam, makes a step of it: start elsewhere (a symmetric start cancels), raise eps, or use SGD"
+            )
         if not before:
             return (
                 "the gradients agree, the first update does not: the optimizers, their options or the first batch differ"

@@ -8,6 +8,7 @@ import numpy as np
 from isoparam.errors import SpecError
 
 BITS = {"float64": np.uint64, "float32": np.uint32, "float16": np.uint16, "bfloat16": np.uint16}
+FRACTION = {"float64": 52, "float32": 23, "float16": 10, "bfloat16": 7}  # bits after the point
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Worst:
     b: float
 
 
-def ulp_distance(a: Any, b: Any, *, dtype: str | None = None) -> np.ndarray:
+def ulp_distance(a: Any, b: Any, floor: float | np.ndarray = 0.0, *, dtype: str | None = None) -> np.ndarray:
     """How many floating point numbers further `b` lies than `a`, entry by entry.
 
     All finite numbers of a dtype stand on one line, the smallest subnormals next to a single zero; neighbours are
@@ -37,6 +38,8 @@ def ulp_distance(a: Any, b: Any, *, dtype: str | None = None) -> np.ndarray:
     Args:
         a: array of float64, float32, float16 or bfloat16 (`ml_dtypes`), or what numpy turns into one.
         b: array of the same dtype and shape.
+        floor: entries smaller than this are counted in the last place of `floor`, rounded up. A number that is the
+            difference of two larger ones is as exact as they are: give their size where it may cross zero.
         dtype: count in the last places of this dtype instead: for bfloat16 numbers kept in float32 arrays, say.
             Every entry must be a number of that dtype already; nothing is rounded.
 
@@ -51,6 +54,8 @@ def ulp_distance(a: Any, b: Any, *, dtype: str | None = None) -> np.ndarray:
         >>> from isoparam.parity import ulp_distance
         >>> ulp_distance(np.array([1.0, 0.0, -1.0]), np.array([1.0 + 2**-52, -0.0, np.nan])).tolist()
         [1.0, 0.0, inf]
+        >>> ulp_distance(np.array([1e-17]), np.array([-1e-17]), floor=1.0).tolist()
+        [1.0]
     """
     a, b = _pair(a, b, same_dtype=True)
     unit = a.dtype.name if dtype is None else dtype
@@ -60,7 +65,12 @@ def ulp_distance(a: Any, b: Any, *, dtype: str | None = None) -> np.ndarray:
     a_size, b_size = a_bits & ~(a_sign << top), b_bits & ~(b_sign << top)
     apart = np.where(a_sign == b_sign, np.maximum(a_size, b_size) - np.minimum(a_size, b_size), a_size + b_size)
     wide_a, wide_b = a.astype(np.float64), b.astype(np.float64)
-    distance = np.where(np.isfinite(wide_a) & np.isfinite(wide_b), apart.astype(np.float64), np.inf)
+    last_place = np.exp2(np.frexp(floor)[1] - 1.0 - FRACTION[unit])
+    with np.errstate(invalid="ignore", over="ignore"):
+        coarse = np.ceil(np.abs(wide_a - wide_b) / last_place)
+    small = np.maximum(np.abs(wide_a), np.abs(wide_b)) < floor
+    distance = np.where(small, coarse, apart.astype(np.float64))
+    distance = np.where(np.isfinite(wide_a) & np.isfinite(wide_b), distance, np.inf)
     return np.where(_same(wide_a, wide_b), 0.0, distance)
 
 
@@ -97,7 +107,7 @@ def relative_difference(a: Any, b: Any, floor: float | np.ndarray = 0.0) -> np.n
     return np.where(_same(a, b), 0.0, np.where(finite, relative, np.inf))
 
 
-def max_ulp(a: Any, b: Any, *, dtype: str | None = None) -> Worst:
+def max_ulp(a: Any, b: Any, floor: float | np.ndarray = 0.0, *, dtype: str | None = None) -> Worst:
     """The entry with the largest `ulp_distance`, the first of them if several; same arguments and errors.
 
     Example:
@@ -106,7 +116,7 @@ def max_ulp(a: Any, b: Any, *, dtype: str | None = None) -> Worst:
         >>> max_ulp(np.float32([1, 2, 3]), np.nextafter(np.float32([1, 2, 3]), np.float32([1, 9, 3])))
         Worst(distance=1.0, index=(1,), a=2.0, b=2.000000238418579)
     """
-    return _worst(ulp_distance(a, b, dtype=dtype), a, b)
+    return _worst(ulp_distance(a, b, floor, dtype=dtype), a, b)
 
 
 def max_relative(a: Any, b: Any, floor: float | np.ndarray = 0.0) -> Worst:
