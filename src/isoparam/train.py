@@ -8,19 +8,18 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from isoparam import plan as planning
 from isoparam.backends import load
-from isoparam.errors import BackendError, NonFiniteError, SaturationWarning, SpecError
-from isoparam.optimizers import Optimizer, as_optimizer
-from isoparam.plan import Plan, Rows
-from isoparam.problem import Problem, Recipe, check_dtype, check_schedule, check_tolerance, whole
+from isoparam.errors import NonFiniteError, SaturationWarning
+from isoparam.optimizers import Optimizer
+from isoparam.plan import Plan, Rows, history
+from isoparam.problem import Problem
 from isoparam.run import Run, Stopped
+from isoparam.settings import check_settings, length_for, plan_for
 
 CHUNK_SECONDS = 0.2
 FIRST_CHUNK = 16
 GROWTH = 64  # at most this much longer than the chunk before
 SUSPECT = 20.0  # no derivative underflows while every |raw| is below this
-DEVICES = ("cpu", "cuda", "gpu")
 
 Callback = Callable[[dict[str, Any]], Any]
 
@@ -82,13 +81,14 @@ def train(
         0.9
     """
     begun = perf_counter()
-    _check_available(problem, schedule, numerics, checkpoint_dir, device)
+    check_settings(problem, schedule, numerics, checkpoint_dir)
+    steps, tol_grad = length_for(problem.recipe, steps, tol_grad)
+    plan = plan_for(problem, optimizer, seed, dtype, device, record, record_every)
     implementation = load(backend).train
     problem.loss_for(backend)
-    plan = _plan(problem, optimizer, seed, dtype, device, record, record_every)
-    steps, tol_grad = _length(problem.recipe, steps, tol_grad)
     loop = implementation.Loop(problem, plan)
-    loop.advance(0), loop.values()  # compiles
+    loop.advance(0)  # compiles
+    loop.values()
     session = _Session(problem, backend, plan, implementation.versions(), begun, perf_counter() - begun)
     return _fit(loop, session, steps, tol_grad, tuple(callbacks), _bar(progress, problem, steps))
 
@@ -102,18 +102,19 @@ class _Session:
         self.problem, self.backend, self.plan, self.versions = problem, backend, plan, versions
         self.begun, self.compiling = begun, compiling
         self.saturated: set[str] = set()
-        self.parts: list[dict[str, np.ndarray]] = [self.rows(0, Rows(*(np.empty(0, plan.history_dtype),) * 2, self.empty()))]
+        self.parts: list[dict[str, np.ndarray]] = [self.rows(0, self.nothing())]
 
-    def empty(self) -> np.ndarray:
-        """A table of columns without rows."""
-        return np.empty((0, sum(column.width for column in self.plan.columns)), self.plan.history_dtype)
+    def nothing(self) -> Rows:
+        """What a chunk of no steps records."""
+        none = np.empty(0, self.plan.history_dtype)
+        return Rows(none, none, none.reshape(0, sum(column.width for column in self.plan.columns)))
 
     def rows(self, first: int, rows: Rows) -> dict[str, np.ndarray]:
         """The recorded rows of a chunk that began at step `first`, by name."""
         every, last = self.plan.record_every, first + len(rows.loss)
         kept = slice(-first % every, None, every)
         steps = np.arange(first, last)[kept]
-        return planning.history(self.plan.columns, steps, rows.loss[kept], rows.grad_norm[kept], rows.columns)
+        return history(self.plan.columns, steps, rows.loss[kept], rows.grad_norm[kept], rows.columns)
 
     def finish(self, loop: Any, stopped: Stopped) -> Run:
         """The run as it stands."""
@@ -142,9 +143,7 @@ class _Stop(NamedTuple):
     reason: Stopped
 
 
-def _fit(
-    loop: Any, session: _Session, steps: int, tol_grad: float | None, callbacks: tuple[Callback, ...], bar: Any
-) -> Run:
+def _fit(loop: Any, session: _Session, steps: int, tol_grad: float | None, callbacks: tuple[Callback, ...], bar: Any) -> Run:
     """Run chunk after chunk. A chunk that holds a reason to stop is replayed from its start up to that step."""
     done, size = 0, FIRST_CHUNK
     before = [loop.state()]
@@ -257,58 +256,6 @@ def _warn_of_saturation(loop: Any, session: _Session, flat: np.ndarray) -> None:
                 SaturationWarning,
                 stacklevel=4,
             )
-
-
-def _plan(
-    problem: Problem,
-    optimizer: Optimizer | None,
-    seed: int,
-    dtype: str | None,
-    device: str,
-    record: Iterable[str] | None,
-    record_every: int,
-) -> Plan:
-    recipe = problem.recipe
-    if optimizer is None:
-        if recipe is None:
-            raise SpecError(f"problem {problem.name!r} has no recipe; give optimizer=isoparam.Adam(lr=0.01), for instance")
-        optimizer = recipe.optimizer
-    if dtype is None:
-        dtype = "float64" if recipe is None else recipe.dtype
-    check_dtype(dtype)
-    return Plan(
-        layout=planning.layout(problem.shapes, problem.specs),
-        columns=planning.columns(problem.shapes, problem.specs, record),
-        optimizer=as_optimizer(optimizer),
-        dtype=dtype,
-        device=device,
-        record_every=whole("record_every", record_every),
-        batch_size=problem.batch_size,
-        seed=whole("seed", seed, least=0),
-    )
-
-
-def _length(recipe: Recipe | None, steps: int | None, tol_grad: float | None) -> tuple[int, float | None]:
-    check_tolerance(tol_grad)
-    if steps is not None:
-        return whole("steps", steps), tol_grad
-    if recipe is None:
-        raise SpecError("the problem has no recipe; give steps=1000, for instance")
-    return recipe.steps, recipe.tol_grad if tol_grad is None else tol_grad
-
-
-def _check_available(problem: Any, schedule: Any, numerics: str, checkpoint_dir: str | None, device: str) -> None:
-    if not isinstance(problem, Problem):
-        raise SpecError(f"problem={problem!r} must be an isoparam.Problem; write isoparam.problems.get('scalar'), for instance")
-    check_schedule(schedule)
-    if numerics not in ("fast", "exact"):
-        raise SpecError(f"unknown numerics={numerics!r}; choose 'fast'")
-    if numerics == "exact":
-        raise BackendError("numerics='exact' is not available yet; use numerics='fast'")
-    if checkpoint_dir is not None:
-        raise SpecError(f"checkpoint_dir={checkpoint_dir!r}: checkpoints are not available yet; leave it None")
-    if device not in DEVICES:
-        raise BackendError(f"unknown device={device!r}; choose one of {', '.join(map(repr, DEVICES))}")
 
 
 def _bar(progress: bool, problem: Problem, steps: int) -> AbstractContextManager[Any]:

@@ -60,7 +60,7 @@ def optimizer(spec: Optimizer, params: Any = None, schedule: None = None) -> Any
         if spec.weight_decay and params is None:
             raise SpecError(f"{spec} needs the parameters for its weight decay; write update(grads, state, params)")
         grads, tree = jax.tree.flatten(updates)
-        leaves = [None] * len(grads) if params is None else tree.flatten_up_to(params)
+        leaves: list[Any] = [None] * len(grads) if params is None else tree.flatten_up_to(params)
         buffers = {name: tree.flatten_up_to(buffer) for name, buffer in state.buffers.items()}
         count = state.step + 1
         changes, after = [], {name: [] for name in buffers}

@@ -13,15 +13,14 @@ import optax
 from jax import Array, lax
 
 from isoparam.batches import data_order
-from isoparam.errors import BackendError, DomainError, SpecError
-from isoparam.plan import Column, Group, Layout, Plan, Rows, layout, probe
-from isoparam.problem import Problem, check_loss_value
+from isoparam.errors import DomainError, SpecError
+from isoparam.plan import Column, Layout, Plan, Rows, layout, probe
+from isoparam.problem import Problem
 from isoparam.run import Evaluation
 from isoparam.specs import Real, Spec
+from jax_impl.flat import DTYPES, arrays_of, device_of, evaluate_at, leaves_of, to_numpy, values_of
 from jax_impl.optim import init_state, step
 from jax_impl.verbs import contains, forward, initial, inverse
-
-DTYPES = {"float64": jnp.float64, "float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
 class Loop:
@@ -42,17 +41,17 @@ class Loop:
         self._loss = problem.loss_for("jax")
         self._order = data_order(plan.seed, problem.rows, plan.batch_size)
         with _setting(plan.dtype, plan.device):
-            self._data = _arrays(problem.data or {}, plan.dtype)
+            self._data = arrays_of(problem.data or {}, plan.dtype, plan.device)
         # One program serves every chunk and every replay: the number of steps is an argument.
         self._program = jax.jit(partial(_chunk, plan, self._loss), donate_argnums=0)
-        self._shown = jax.jit(lambda raw: _values(plan.layout, _leaves(plan.layout, raw)))
+        self._shown = jax.jit(lambda raw: values_of(plan.layout, leaves_of(plan.layout, raw))[0])
         raw = start(problem, plan.seed, plan.dtype, plan.device)
         self.load({"step": 0, "raw": plan.layout.flatten(raw), "slots": {}})
 
     def state(self) -> dict[str, Any]:
         """A copy on the host: "step", "raw" (flat) and "slots" (the optimizer's buffers, flat, by torch's names)."""
-        slots = {name: _numpy(slot) for name, slot in self._slots.items() if name != "step"}
-        return {"step": int(self._slots["step"]), "raw": _numpy(self._raw), "slots": slots}
+        slots = {name: to_numpy(slot) for name, slot in self._slots.items() if name != "step"}
+        return {"step": int(self._slots["step"]), "raw": to_numpy(self._raw), "slots": slots}
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Take up a state; missing slots are those of a fresh start."""
@@ -83,25 +82,25 @@ class Loop:
         order = self._indices(int(self._slots["step"]), 1)
         with _setting(self._plan.dtype, self._plan.device):
             batch = _batch(self._data, order, 0)
-            values, loss, grads = jax.jit(partial(_evaluate, self._plan.layout, self._loss))(self._raw, batch)
-        shown = {name: _numpy(values[name]) for name in self._plan.layout.names}
-        return Evaluation(shown, _numpy(loss), self._plan.layout.unflatten(_numpy(grads)))
+            values, loss, grads = jax.jit(partial(_look, self._plan.layout, self._loss))(self._raw, batch)
+        shown = {name: to_numpy(values[name]) for name in self._plan.layout.names}
+        return Evaluation(shown, to_numpy(loss), self._plan.layout.unflatten(to_numpy(grads)))
 
     def values(self) -> dict[str, np.ndarray]:
         """The constrained values where the loop stands."""
         with _setting(self._plan.dtype, self._plan.device):
             values = self._shown(self._raw)
-        return {name: _numpy(values[name]) for name in self._plan.layout.names}
+        return {name: to_numpy(values[name]) for name in self._plan.layout.names}
 
     def slopes(self) -> dict[str, np.ndarray]:
         """For each constrained parameter, of the shape of raw: exactly 0 where no value moves with that raw entry."""
         result = {}
-        for name, raw in self._plan.layout.unflatten(_numpy(self._raw)).items():
+        for name, raw in self._plan.layout.unflatten(to_numpy(self._raw)).items():
             if name in self._specs:
                 with _setting(self._plan.dtype, self._plan.device):
                     leaf = jnp.asarray(raw, DTYPES[self._plan.dtype])
                     value, pull = jax.vjp(partial(forward, self._specs[name]), leaf)
-                    result[name] = _numpy(pull(jnp.asarray(probe(value.shape), value.dtype))[0])
+                    result[name] = to_numpy(pull(jnp.asarray(probe(value.shape), value.dtype))[0])
         return result
 
     def _indices(self, first: int, count: int) -> Any:
@@ -132,7 +131,7 @@ def start(problem: Problem, seed: int = 0, dtype: str = "float64", device: str =
                 except DomainError as error:
                     raise DomainError(f"init[{name!r}] in {dtype}: {error}") from None
         return {
-            name: _numpy(raw[name] if name in given else initial(specs[name], shape, dtype=wide))
+            name: to_numpy(raw[name] if name in given else initial(specs[name], shape, dtype=wide))
             for name, shape in problem.shapes.items()
         }
 
@@ -159,15 +158,15 @@ def evaluate(
     plan = _checked(problem, raw)
     with _setting(dtype, device):
         flat = jnp.asarray(plan.flatten(raw), DTYPES[dtype])
-        data = _arrays((problem.data or {}) if batch is None else batch, dtype)
-        values, loss, grads = jax.jit(partial(_evaluate, plan, problem.loss_for("jax")))(flat, data)
-    shown = {name: _numpy(values[name]) for name in plan.names}
-    return Evaluation(shown, _numpy(loss), plan.unflatten(_numpy(grads)))
+        data = arrays_of((problem.data or {}) if batch is None else batch, dtype, device)
+        values, loss, grads = jax.jit(partial(_look, plan, problem.loss_for("jax")))(flat, data)
+    shown = {name: to_numpy(values[name]) for name in plan.names}
+    return Evaluation(shown, to_numpy(loss), plan.unflatten(to_numpy(grads)))
 
 
 def versions() -> dict[str, str]:
     """Versions of what computes here."""
-    return {"jax": jax.__version__, "jaxlib": jaxlib.__version__, "optax": optax.__version__}
+    return {"jax": jax.__version__, "jaxlib": jaxlib.version.__version__, "optax": optax.__version__}
 
 
 @contextmanager
@@ -192,7 +191,7 @@ def _chunk(plan: Plan, function: Any, carry: Any, data: dict[str, Array], order:
 
     def update(k: Array, state: Any) -> Any:
         (raw, slots), table = state
-        values, loss, grads = _evaluate(plan.layout, function, raw, _batch(data, order, k))
+        values, _, loss, grads = evaluate_at(plan.layout, function, leaves_of(plan.layout, raw), _batch(data, order, k))
         norm = jnp.sqrt(jnp.sum(jnp.square(grads.astype(dtype))))
         parts = [loss.reshape(1), norm.reshape(1), *(_columns(plan.columns, values) if every == 1 else ())]
         table = _put(table, parts, k)
@@ -204,7 +203,7 @@ def _chunk(plan: Plan, function: Any, carry: Any, data: dict[str, Array], order:
 
     def record(row: Array, state: Any) -> Any:
         carry, table, kept = state
-        values = _values(plan.layout, _leaves(plan.layout, carry[0]))
+        values, _ = values_of(plan.layout, leaves_of(plan.layout, carry[0]))
         kept = _put(kept, _columns(plan.columns, values), row) if width else kept
         low = jnp.maximum((first // every + row) * every - first, 0)
         high = jnp.minimum((first // every + row + 1) * every - first, count)
@@ -213,6 +212,11 @@ def _chunk(plan: Plan, function: Any, carry: Any, data: dict[str, Array], order:
 
     rows = jnp.where(count > 0, (first + count - 1) // every - first // every + 1, 0)
     return lax.fori_loop(np.int32(0), rows, record, (carry, table, kept))
+
+
+def _look(plan: Layout, function: Any, raw: Array, batch: dict[str, Array]) -> tuple[dict[str, Array], Array, Array]:
+    values, _, loss, grads = evaluate_at(plan, function, leaves_of(plan, raw), batch)
+    return values, loss, grads
 
 
 def _inverted(specs: dict[str, Spec], values: dict[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
@@ -235,45 +239,6 @@ def _columns(columns: tuple[Column, ...], values: dict[str, Array]) -> list[Arra
     return parts
 
 
-def _evaluate(plan: Layout, function: Any, raw: Array, batch: dict[str, Array]) -> tuple[dict[str, Array], Array, Array]:
-    """Values, the loss, and the flat gradient."""
-
-    def objective(leaves: tuple[Array, ...]) -> tuple[Array, dict[str, Array]]:
-        values = _values(plan, leaves)
-        loss = function(dict(values), batch)
-        if not isinstance(loss, Array):
-            raise SpecError(f"the loss is {loss!r}; it must be a JAX array of shape (), computed from values")
-        check_loss_value(loss.shape, jnp.issubdtype(loss.dtype, jnp.floating))
-        return loss, values
-
-    (loss, values), grads = jax.value_and_grad(objective, has_aux=True)(_leaves(plan, raw))
-    return values, loss, grads[0].reshape(-1) if len(grads) == 1 else jnp.concatenate([grad.reshape(-1) for grad in grads])
-
-
-def _values(plan: Layout, leaves: tuple[Array, ...]) -> dict[str, Array]:
-    """Every constrained value by name, in the user's order."""
-    parts: dict[str, Array] = {}
-    for group, leaf in zip(plan.groups, leaves, strict=True):
-        parts |= _split(group, _value(group, leaf))
-    return {name: parts[name] for name in plan.names}
-
-
-def _value(group: Group, leaf: Array) -> Array:
-    return leaf if isinstance(group.spec, Real) else forward(group.spec, leaf)
-
-
-def _split(group: Group, value: Array) -> dict[str, Array]:
-    """The values of a group's entries, cut from the value of the group."""
-    entries = group.entries
-    if len(entries) == 1:
-        return {entries[0].name: value}
-    return {entry.name: value[entry.start : entry.stop].reshape(entry.value_shape) for entry in entries}
-
-
-def _leaves(plan: Layout, flat: Array) -> tuple[Array, ...]:
-    return tuple(flat[g.start : g.stop].reshape(g.shape) for g in plan.groups)
-
-
 def _batch(data: dict[str, Array], order: Any, k: Any) -> dict[str, Array]:
     if order is None:
         return dict(data)
@@ -290,29 +255,10 @@ def _checked(problem: Problem, raw: Mapping[str, np.ndarray]) -> Layout:
     return plan
 
 
-def _arrays(data: Mapping[str, np.ndarray], dtype: str) -> dict[str, Array]:
-    """Data on the device: floats in the dtype of the run, whole numbers and booleans as they are."""
-    return {
-        name: jnp.array(array, DTYPES[dtype] if np.asarray(array).dtype.kind == "f" else None) for name, array in data.items()
-    }
-
-
-def _numpy(array: Array) -> np.ndarray:
-    """A copy on the host; bfloat16, which numpy lacks, as float32."""
-    return np.array(array.astype(jnp.float32) if array.dtype == jnp.bfloat16 else array)
-
-
 @contextmanager
 def _setting(dtype: str, device: str) -> Any:
     """x64 on for float64 and off for the rest, on one device, for the time of a block; nothing global changes."""
     with ExitStack() as stack:
         stack.enter_context(jax.enable_x64(dtype == "float64"))
-        stack.enter_context(jax.default_device(_device(device)))
+        stack.enter_context(jax.default_device(device_of(device)))
         yield
-
-
-def _device(name: str) -> Any:
-    try:
-        return jax.devices("cpu" if name == "cpu" else "cuda")[0]
-    except RuntimeError:
-        raise BackendError(f"device={name!r}: this jax sees no GPU; pip install 'jax[cuda13]', or use device='cpu'") from None

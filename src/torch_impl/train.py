@@ -9,16 +9,15 @@ import torch
 from torch import Tensor as Array
 
 from isoparam.batches import data_order
-from isoparam.errors import BackendError, DomainError, SpecError
-from isoparam.plan import Column, Group, Layout, Plan, Rows, layout, probe
-from isoparam.problem import Problem, check_loss_value
+from isoparam.errors import DomainError, SpecError
+from isoparam.plan import Column, Layout, Plan, Rows, layout, probe
+from isoparam.problem import Problem
 from isoparam.run import Evaluation
 from isoparam.specs import Real
+from torch_impl.flat import DTYPES, arrays_of, device_of, evaluate_at, leaves_of, to_numpy, values_of
 from torch_impl.optim import init_state, step
-from torch_impl.registry import RULES
 from torch_impl.verbs import forward, initial, inverse
 
-DTYPES = {"float64": torch.float64, "float32": torch.float32, "bfloat16": torch.bfloat16}
 SHORT = 64  # entries up to which the gradient of every step is kept for a chunk
 
 
@@ -38,27 +37,27 @@ class Loop:
         self._plan = plan
         self._specs = problem.specs
         self._loss = problem.loss_for("torch")
-        self._device = _device(plan.device)
+        self._device = device_of(plan.device)
         self._dtype = DTYPES[plan.dtype]
         self._kept_dtype = DTYPES[plan.history_dtype]
         self._order = data_order(plan.seed, problem.rows, plan.batch_size)
-        self._data = _arrays(problem.data or {}, self._dtype, self._device)
+        self._data = arrays_of(problem.data or {}, plan.dtype, plan.device)
         self._pieces, self._places = _recorded(plan.layout, plan.columns)
         raw = start(problem, plan.seed, plan.dtype, plan.device)
         self.load({"step": 0, "raw": plan.layout.flatten(raw), "slots": {}})
 
     def state(self) -> dict[str, Any]:
         """A copy on the host: "step", "raw" (flat) and "slots" (the optimizer's buffers, flat, by torch's names)."""
-        slots = {name: _numpy(slot) for name, slot in self._slots.items() if name != "step"}
-        return {"step": self._slots["step"], "raw": _numpy(self._raw), "slots": slots}
+        slots = {name: to_numpy(slot) for name, slot in self._slots.items() if name != "step"}
+        return {"step": self._slots["step"], "raw": to_numpy(self._raw), "slots": slots}
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Take up a state; missing slots are those of a fresh start."""
         self._raw = torch.tensor(state["raw"], dtype=self._dtype, device=self._device)
         fresh = init_state(self._plan.optimizer, self._raw)
         slots = {n: torch.tensor(s, dtype=self._dtype, device=self._device) for n, s in state["slots"].items()}
-        self._slots = fresh | slots | {"step": int(state["step"])}
-        self._leaves = _leaves(self._plan.layout, self._raw)
+        self._slots: dict[str, Any] = fresh | slots | {"step": int(state["step"])}
+        self._leaves = leaves_of(self._plan.layout, self._raw)
 
     def advance(self, count: int) -> Rows:
         """Do `count` updates and give back what they recorded: row k is of the state before update k."""
@@ -72,7 +71,7 @@ class Loop:
         waiting = iter(kept.unbind(0))
         with torch.enable_grad():
             for k, row in enumerate(table.unbind(0)):
-                whole, loss, grads = self._evaluate(self._batch(order, k))
+                _, whole, loss, grads = evaluate_at(self._plan.layout, self._loss, self._leaves, self._batch(order, k))
                 parts = [
                     loss.detach().view(1),
                     grads if short else torch.linalg.vector_norm(grads, dtype=self._kept_dtype).view(1),
@@ -90,31 +89,26 @@ class Loop:
     def look(self) -> Evaluation:
         """Values, loss and gradients where the loop stands, for the batch that comes next."""
         with torch.enable_grad():
-            _, loss, grads = self._evaluate(self._batch(self._indices(self._slots["step"], 1), 0))
-        return Evaluation(self.values(), _numpy(loss), self._plan.layout.unflatten(_numpy(grads)))
+            batch = self._batch(self._indices(self._slots["step"], 1), 0)
+            _, _, loss, grads = evaluate_at(self._plan.layout, self._loss, self._leaves, batch)
+        return Evaluation(self.values(), to_numpy(loss), self._plan.layout.unflatten(to_numpy(grads)))
 
     def values(self) -> dict[str, np.ndarray]:
         """The constrained values where the loop stands."""
         with torch.no_grad():
-            return {name: _numpy(value) for name, value in _values(self._plan.layout, self._leaves)[0].items()}
+            return {name: to_numpy(value) for name, value in values_of(self._plan.layout, self._leaves)[0].items()}
 
     def slopes(self) -> dict[str, np.ndarray]:
         """For each constrained parameter, of the shape of raw: exactly 0 where no value moves with that raw entry."""
         result = {}
-        for name, raw in self._plan.layout.unflatten(_numpy(self._raw)).items():
+        for name, raw in self._plan.layout.unflatten(to_numpy(self._raw)).items():
             if name in self._specs:
                 leaf = torch.tensor(raw, dtype=self._dtype, device=self._device, requires_grad=True)
                 with torch.enable_grad():
                     value = forward(self._specs[name], leaf)
                 weights = torch.tensor(probe(tuple(value.shape)), dtype=self._dtype, device=self._device)
-                result[name] = _numpy(torch.autograd.grad(value, leaf, weights)[0])
+                result[name] = to_numpy(torch.autograd.grad(value, leaf, weights)[0])
         return result
-
-    def _evaluate(self, batch: dict[str, Array]) -> tuple[tuple[Array, ...], Array, Array]:
-        """The value of each group, the loss, and the flat gradient."""
-        values, whole = _values(self._plan.layout, self._leaves)
-        loss, grads = _gradient(self._loss, values, batch, self._leaves)
-        return whole, loss, grads
 
     def _record(self, whole: tuple[Array, ...]) -> list[Array]:
         """The recorded numbers of one row, in the order of the groups."""
@@ -152,10 +146,10 @@ def start(problem: Problem, seed: int = 0, dtype: str = "float64", device: str =
     for name, value in (problem.init or {}).items():
         spec = problem.specs.get(name, Real())
         if value is None:
-            result[name] = _numpy(initial(spec, problem.shapes[name], dtype=wide))
+            result[name] = to_numpy(initial(spec, problem.shapes[name], dtype=wide))
             continue
         try:
-            result[name] = _numpy(inverse(spec, torch.tensor(value, dtype=wide, device=_device(device))))
+            result[name] = to_numpy(inverse(spec, torch.tensor(value, dtype=wide, device=device_of(device))))
         except DomainError as error:
             raise DomainError(f"init[{name!r}] in {dtype}: {error}") from None
     return result
@@ -181,14 +175,13 @@ def evaluate(
         SpecError: for a raw of other names or shapes than the problem's, or a loss that is no scalar.
     """
     plan = _checked(problem, raw)
-    flat = torch.tensor(plan.flatten(raw), dtype=DTYPES[dtype], device=_device(device))
-    leaves = _leaves(plan, flat)
-    data = _arrays((problem.data or {}) if batch is None else batch, DTYPES[dtype], _device(device))
+    flat = torch.tensor(plan.flatten(raw), dtype=DTYPES[dtype], device=device_of(device))
+    leaves = leaves_of(plan, flat)
+    data = arrays_of((problem.data or {}) if batch is None else batch, dtype, device)
     with torch.enable_grad():
-        values, _ = _values(plan, leaves)
-        loss, grads = _gradient(problem.loss_for("torch"), values, data, leaves)
-    shown = {name: _numpy(value) for name, value in values.items()}
-    return Evaluation(shown, _numpy(loss), plan.unflatten(_numpy(grads)))
+        values, _, loss, grads = evaluate_at(plan, problem.loss_for("torch"), leaves, data)
+    shown = {name: to_numpy(value) for name, value in values.items()}
+    return Evaluation(shown, to_numpy(loss), plan.unflatten(to_numpy(grads)))
 
 
 def versions() -> dict[str, str]:
@@ -215,59 +208,6 @@ def full_precision() -> Iterator[None]:
     finally:
         for part, precision in zip(parts, before, strict=True):
             part.fp32_precision = precision
-
-
-def _values(plan: Layout, leaves: tuple[Array, ...]) -> tuple[dict[str, Array], tuple[Array, ...]]:
-    """Every constrained value by name, in the user's order, and the values of whole groups."""
-    whole = tuple(_value(group, leaf) for group, leaf in zip(plan.groups, leaves, strict=True))
-    if len(plan.names) == 1:
-        return {plan.names[0]: whole[0]}, whole
-    parts: dict[str, Array] = {}
-    for group, value in zip(plan.groups, whole, strict=True):
-        parts |= _split(group, value)
-    return {name: parts[name] for name in plan.names}, whole
-
-
-def _value(group: Group, leaf: Array) -> Array:
-    if isinstance(group.spec, Real):
-        return leaf
-    if group.spec.kind == "scalar" and leaf.dtype in (torch.float32, torch.float64):
-        return RULES[type(group.spec)].forward(group.spec, leaf)  # shapes were checked when the problem was made
-    return forward(group.spec, leaf)
-
-
-def _split(group: Group, value: Array) -> dict[str, Array]:
-    """The values of a group's entries, cut from the value of the group."""
-    entries = group.entries
-    if len(entries) == 1:
-        return {entries[0].name: value}
-    if all(entry.value_shape == () for entry in entries):
-        return {entry.name: part for entry, part in zip(entries, value.unbind(0), strict=True)}
-    parts = torch.split(value, [entry.stop - entry.start for entry in entries])
-    return {entry.name: part.view(entry.value_shape) for entry, part in zip(entries, parts, strict=True)}
-
-
-def _leaves(plan: Layout, flat: Array) -> tuple[Array, ...]:
-    """A leaf per group that shares the memory of the flat vector, so that updating it updates all of them."""
-    return tuple(flat[g.start : g.stop].view(g.shape).detach().requires_grad_() for g in plan.groups)
-
-
-def _gradient(
-    function: Any, values: dict[str, Array], batch: dict[str, Array], leaves: tuple[Array, ...]
-) -> tuple[Array, Array]:
-    """The loss and its gradient with respect to the leaves, as one flat vector; 0 for what the loss does not use."""
-    loss = function(values, batch)
-    if not isinstance(loss, Array):
-        raise SpecError(f"the loss is {loss!r}; it must be a torch tensor of shape (), computed from values")
-    if loss.ndim != 0 or not loss.is_floating_point():
-        check_loss_value(tuple(loss.shape), loss.is_floating_point())
-    if not loss.requires_grad:
-        raise SpecError("the loss does not depend on any parameter; compute it from values, without .item() or .detach()")
-    grads = torch.autograd.grad(loss, leaves, allow_unused=True)
-    if len(grads) == 1:
-        return loss, grads[0].reshape(-1)  # the loss depends on something, and this is all there is
-    parts = [torch.zeros_like(leaf) if grad is None else grad for grad, leaf in zip(grads, leaves, strict=True)]
-    return loss, torch.cat([part.reshape(-1) for part in parts])
 
 
 def _recorded(plan: Layout, columns: tuple[Column, ...]) -> tuple[list[tuple[int, int | None, int, bool]], np.ndarray]:
@@ -306,23 +246,3 @@ def _checked(problem: Problem, raw: Mapping[str, np.ndarray]) -> Layout:
     if given != shapes:
         raise SpecError(f"raw has shapes {given}; problem {problem.name!r} has {shapes}")
     return plan
-
-
-def _arrays(data: Mapping[str, np.ndarray], dtype: torch.dtype, device: torch.device) -> dict[str, Array]:
-    """Data on the device: floats in the dtype of the run, whole numbers and booleans as they are."""
-    return {
-        name: torch.tensor(array, dtype=dtype if np.asarray(array).dtype.kind == "f" else None, device=device)
-        for name, array in data.items()
-    }
-
-
-def _numpy(array: Array) -> np.ndarray:
-    """A copy on the host; bfloat16, which numpy lacks, as float32."""
-    array = array.detach()
-    return np.array((array.float() if array.dtype == torch.bfloat16 else array).cpu().numpy())
-
-
-def _device(name: str) -> torch.device:
-    if name != "cpu" and not torch.cuda.is_available():
-        raise BackendError(f"device={name!r}: this torch sees no GPU; install a CUDA build of torch, or use device='cpu'")
-    return torch.device("cpu" if name == "cpu" else "cuda")

@@ -6,12 +6,12 @@ import numpy as np
 import optax
 import pytest
 import torch
-from isoparam.optimizers import Optimizer
-from jax_impl import optim as jax_optim
-from torch_impl import optim as torch_optim
 
 import isoparam as iso
+from isoparam.optimizers import Optimizer
+from jax_impl import optim as jax_optim
 from parity.training import relative
+from torch_impl import optim as torch_optim
 
 SPECS: list[Optimizer] = [
     iso.SGD(lr=0.1),

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from isoparam.backends import load
 
 import isoparam as iso
+from isoparam.backends import load
 from parity.training import mixed, relative
 
 PROBLEMS = [*(iso.problems.get(name) for name in iso.problems.names()), mixed()]

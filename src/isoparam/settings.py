@@ -1,0 +1,80 @@
+"""Settings of a run, resolved from what the caller gave and from the recipe of the problem, and checked."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from isoparam.errors import BackendError, SpecError
+from isoparam.optimizers import Optimizer, as_optimizer
+from isoparam.plan import Plan, columns, layout
+from isoparam.problem import Problem, Recipe, check_dtype, check_schedule, check_tolerance, whole
+
+DEVICES = ("cpu", "cuda", "gpu")
+
+
+def plan_for(
+    problem: Problem,
+    optimizer: Optimizer | None,
+    seed: int,
+    dtype: str | None,
+    device: str,
+    record: Iterable[str] | None,
+    record_every: int,
+) -> Plan:
+    """The plan of a run: arguments left out come from the problem's recipe.
+
+    Args:
+        problem: what is trained.
+        optimizer: None takes that of the recipe.
+        seed: of the data order.
+        dtype: None takes that of the recipe, or "float64" without one.
+        device: "cpu", or "cuda" or "gpu" (the same).
+        record: names or globs to record; None records what is constrained.
+        record_every: keep every so many steps.
+
+    Raises:
+        SpecError: for an argument that cannot be right.
+        BackendError: for an unknown device.
+    """
+    if device not in DEVICES:
+        raise BackendError(f"unknown device={device!r}; choose one of {', '.join(map(repr, DEVICES))}")
+    recipe = problem.recipe
+    if optimizer is None:
+        if recipe is None:
+            raise SpecError(f"problem {problem.name!r} has no recipe; give optimizer=isoparam.Adam(lr=0.01), for instance")
+        optimizer = recipe.optimizer
+    if dtype is None:
+        dtype = "float64" if recipe is None else recipe.dtype
+    check_dtype(dtype)
+    return Plan(
+        layout=layout(problem.shapes, problem.specs),
+        columns=columns(problem.shapes, problem.specs, record),
+        optimizer=as_optimizer(optimizer),
+        dtype=dtype,
+        device=device,
+        record_every=whole("record_every", record_every),
+        batch_size=problem.batch_size,
+        seed=whole("seed", seed, least=0),
+    )
+
+
+def length_for(recipe: Recipe | None, steps: int | None, tol_grad: float | None) -> tuple[int, float | None]:
+    """Steps and tol_grad of a run; the tolerance of the recipe belongs to its steps and holds only with them."""
+    check_tolerance(tol_grad)
+    if steps is not None:
+        return whole("steps", steps), tol_grad
+    if recipe is None:
+        raise SpecError("the problem has no recipe; give steps=1000, for instance")
+    return recipe.steps, recipe.tol_grad if tol_grad is None else tol_grad
+
+
+def check_settings(problem: Any, schedule: Any, numerics: str, checkpoint_dir: str | None) -> None:
+    """Raise SpecError or BackendError for a problem that is none, and for what is not available yet."""
+    if not isinstance(problem, Problem):
+        raise SpecError(f"problem={problem!r} must be an isoparam.Problem; write isoparam.problems.get('scalar'), for instance")
+    check_schedule(schedule)
+    if numerics not in ("fast", "exact"):
+        raise SpecError(f"unknown numerics={numerics!r}; choose 'fast'")
+    if numerics == "exact":
+        raise BackendError("numerics='exact' is not available yet; use numerics='fast'")
+    if checkpoint_dir is not None:
+        raise SpecError(f"checkpoint_dir={checkpoint_dir!r}: checkpoints are not available yet; leave it None")

@@ -1,0 +1,100 @@
+"""The flat vector of raw parameters: its leaves and values, the loss and the gradient, and the way to numpy and back."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor as Array
+
+from isoparam.errors import BackendError, SpecError
+from isoparam.plan import Group, Layout
+from isoparam.problem import check_loss_value
+from isoparam.specs import Real
+from torch_impl.registry import RULES
+from torch_impl.verbs import forward
+
+DTYPES = {"float64": torch.float64, "float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def leaves_of(layout: Layout, flat: Array) -> tuple[Array, ...]:
+    """The raw array of each group.
+
+    # twin: torch's leaves share the memory of the flat vector, so that an update in place reaches them; JAX's are slices.
+    """
+    return tuple(flat[g.start : g.stop].view(g.shape).detach().requires_grad_() for g in layout.groups)
+
+
+def values_of(layout: Layout, leaves: tuple[Array, ...]) -> tuple[dict[str, Array], tuple[Array, ...]]:
+    """Every constrained value by name, in the user's order, and the values of whole groups."""
+    whole = tuple(_value(group, leaf) for group, leaf in zip(layout.groups, leaves, strict=True))
+    parts: dict[str, Array] = {}
+    for group, value in zip(layout.groups, whole, strict=True):
+        parts |= _split(group, value)
+    return {name: parts[name] for name in layout.names}, whole
+
+
+def evaluate_at(
+    layout: Layout, function: Any, leaves: tuple[Array, ...], batch: dict[str, Array]
+) -> tuple[dict[str, Array], tuple[Array, ...], Array, Array]:
+    """Values, values of whole groups, the loss, and its gradient with respect to raw as one flat vector.
+
+    A parameter that the loss does not use has the gradient 0.
+
+    Raises:
+        SpecError: for a loss that is no scalar array.
+    """
+    values, whole = values_of(layout, leaves)
+    loss = function(dict(values), batch)
+    if not isinstance(loss, Array):
+        raise SpecError(f"the loss is {loss!r}; it must be a torch tensor of shape (), computed from values")
+    if loss.ndim or not loss.is_floating_point():
+        check_loss_value(tuple(loss.shape), loss.is_floating_point())
+    if not loss.requires_grad:
+        raise SpecError("the loss does not depend on any parameter; compute it from values, without .item() or .detach()")
+    grads = torch.autograd.grad(loss, leaves, allow_unused=True)
+    parts = [torch.zeros_like(leaf) if grad is None else grad for grad, leaf in zip(grads, leaves, strict=True)]
+    flat = parts[0].reshape(-1) if len(parts) == 1 else torch.cat([part.reshape(-1) for part in parts])
+    return values, whole, loss, flat
+
+
+def arrays_of(data: Mapping[str, np.ndarray], dtype: str, device: str) -> dict[str, Array]:
+    """Data on the device: floats in the dtype of the run, whole numbers and booleans as they are."""
+    kinds = {name: DTYPES[dtype] if np.asarray(array).dtype.kind == "f" else None for name, array in data.items()}
+    return {name: torch.tensor(np.asarray(array), dtype=kinds[name], device=device_of(device)) for name, array in data.items()}
+
+
+def to_numpy(array: Array) -> np.ndarray:
+    """A copy on the host; bfloat16, which numpy lacks, as float32."""
+    array = array.detach()
+    return np.array((array.float() if array.dtype == torch.bfloat16 else array).cpu().numpy())
+
+
+def device_of(name: str) -> Any:
+    """The device of this name.
+
+    Raises:
+        BackendError: where it is missing.
+    """
+    if name != "cpu" and not torch.cuda.is_available():
+        raise BackendError(f"device={name!r}: this torch sees no GPU; install a CUDA build of torch, or use device='cpu'")
+    return torch.device("cpu" if name == "cpu" else "cuda")
+
+
+def _value(group: Group, leaf: Array) -> Array:
+    if isinstance(group.spec, Real):
+        return leaf
+    if group.spec.kind == "scalar" and leaf.dtype in (torch.float32, torch.float64):
+        return RULES[type(group.spec)].forward(group.spec, leaf)  # shapes were checked when the problem was made
+    return forward(group.spec, leaf)
+
+
+def _split(group: Group, value: Array) -> dict[str, Array]:
+    """The values of a group's entries, cut from the value of the group."""
+    entries = group.entries
+    if len(entries) == 1:
+        return {entries[0].name: value}
+    if all(entry.value_shape == () for entry in entries):
+        return {entry.name: part for entry, part in zip(entries, value.unbind(0), strict=True)}
+    parts = torch.split(value, [entry.stop - entry.start for entry in entries])
+    return {entry.name: part.view(entry.value_shape) for entry, part in zip(entries, parts, strict=True)}
