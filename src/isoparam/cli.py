@@ -73,7 +73,7 @@ OptimizerOption = Annotated[
     Algorithm | None, typer.Option("--optimizer", help="As in torch.optim; by default that of the problem's recipe.")
 ]
 LrOption = Annotated[float | None, typer.Option("--lr", help="Step size; by default that of the optimizer.")]
-SeedOption = Annotated[int, typer.Option(help="Seed of the start and the order of the data.")]
+SeedOption = Annotated[int, typer.Option(help="Seed of the order of the data.")]
 DeviceOption = Annotated[Device, typer.Option(help="Where to compute.")]
 
 

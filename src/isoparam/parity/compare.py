@@ -52,7 +52,7 @@ def compare(
         steps: updates of the longest run.
         dtype: "float64", "float32" or "bfloat16".
         optimizer: such as `isoparam.Adam(lr=0.01)`; by default the one of the problem's recipe, or else `Adam()`.
-        seed: of the start and of the data order; both backends receive the same numbers.
+        seed: of the data order, which is the same in both backends.
         device: where both run, "cpu" or a GPU that both see ("cuda", "cuda:1").
         budgets: {stage: Budget or allowed relative difference}, in place of the table's.
 

@@ -95,7 +95,7 @@ class Report:
         dtype: of the parameters.
         device: where both ran.
         optimizer: as asked for, as text.
-        seed: of the start and the data order.
+        seed: of the data order.
         versions: of isoparam and the frameworks.
         rows: every comparison, in the order of the stages.
     """
