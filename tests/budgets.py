@@ -40,3 +40,111 @@ def accuracy(backend: str, sample: str, verb: str) -> Budget:
 JACOBIAN = Budget(3, "as `pullback` above; every mode evaluates the same hand-written formula")
 HESSIAN = Budget(8, "a product of two derivatives, each within 3 ULP, and a sum over the vector")
 IN_COMPILE = Budget(100, "torch.func.grad inside torch.compile differentiates the body of softmax; measured 95 eps at a vertex")
+
+
+class Row(NamedTuple):
+    """torch against JAX, per dtype and form; None where a form is not measured."""
+
+    float32_eager: float
+    float64_eager: float
+    float32_compiled: float | None
+    float64_compiled: float | None
+    cause: str
+
+    def allowed(self, dtype: str, form: str) -> float | None:
+        """The budget of one dtype in one form."""
+        return self._asdict()[f"{dtype}_{form}"]
+
+
+SAME = "the identity: equal bits"
+LINKS = "each side is within 2 ULP of the true value, rarely on the same side of it: its own exp, log1p and division"
+LOGS = "each side takes its own logarithm of the same rounded quotient"
+CROSSING = "log|slope| passes through 0 while its terms do not: the ULP is that of the small result near there"
+SUMS = "running sums in different orders; the norm of the vector is the unit where they cancel"
+EAGER_TAIL = (
+    "LINKS and sums; 27 measured in eager JAX, whose smallest weights (1e-34) lose the tail of the exponent; 1 under jit"
+)
+
+# Measured maxima on the grids of tests/parity/backends.py, rounded up, and one more for other instruction sets.
+PARITY: dict[tuple[str, str], Row] = {
+    ("real", "forward"): Row(0, 0, None, None, SAME),
+    ("real", "inverse"): Row(0, 0, None, None, SAME),
+    ("real", "log_abs_det"): Row(0, 0, None, None, SAME),
+    ("real", "pullback"): Row(0, 0, None, None, SAME),
+    ("real", "log_abs_det_gradient"): Row(0, 0, None, None, SAME),
+    ("positive", "forward"): Row(3, 3, 3, 3, LINKS),
+    ("positive", "inverse"): Row(4, 4, None, None, LOGS),
+    ("positive", "log_abs_det"): Row(3, 3, None, None, LINKS),
+    ("positive", "pullback"): Row(4, 3, 3, 3, LINKS),
+    ("positive", "log_abs_det_gradient"): Row(4, 3, None, None, LINKS),
+    ("positive-exp", "forward"): Row(2, 2, 2, 2, LINKS),
+    ("positive-exp", "inverse"): Row(2, 2, None, None, LOGS),
+    ("positive-exp", "log_abs_det"): Row(1, 1, None, None, LINKS),
+    ("positive-exp", "pullback"): Row(2, 2, 2, 2, LINKS),
+    ("positive-exp", "log_abs_det_gradient"): Row(1, 1, None, None, LINKS),
+    ("greater", "forward"): Row(2, 2, None, None, LINKS),
+    ("greater", "inverse"): Row(4, 4, None, None, LOGS),
+    ("greater", "log_abs_det"): Row(3, 3, None, None, LINKS),
+    ("greater", "pullback"): Row(4, 3, None, None, LINKS),
+    ("greater", "log_abs_det_gradient"): Row(4, 3, None, None, LINKS),
+    ("greater-exp", "forward"): Row(3, 3, None, None, LINKS),
+    ("greater-exp", "inverse"): Row(2, 2, None, None, LOGS),
+    ("greater-exp", "log_abs_det"): Row(1, 1, None, None, LINKS),
+    ("greater-exp", "pullback"): Row(2, 2, None, None, LINKS),
+    ("greater-exp", "log_abs_det_gradient"): Row(1, 1, None, None, LINKS),
+    ("less", "forward"): Row(2, 2, 2, 2, LINKS),
+    ("less", "inverse"): Row(4, 4, None, None, LOGS),
+    ("less", "log_abs_det"): Row(3, 3, None, None, LINKS),
+    ("less", "pullback"): Row(4, 3, 3, 3, LINKS),
+    ("less", "log_abs_det_gradient"): Row(4, 3, None, None, LINKS),
+    ("less-exp", "forward"): Row(3, 3, None, None, LINKS),
+    ("less-exp", "inverse"): Row(2, 2, None, None, LOGS),
+    ("less-exp", "log_abs_det"): Row(1, 1, None, None, LINKS),
+    ("less-exp", "pullback"): Row(2, 2, None, None, LINKS),
+    ("less-exp", "log_abs_det_gradient"): Row(1, 1, None, None, LINKS),
+    ("interval", "forward"): Row(2, 2, 2, 2, LINKS),
+    ("interval", "inverse"): Row(4, 3, None, None, LOGS),
+    ("interval", "log_abs_det"): Row(9, 11, None, None, CROSSING),
+    ("interval", "pullback"): Row(3, 4, 4, 5, LINKS),
+    ("interval", "log_abs_det_gradient"): Row(3, 3, None, None, LINKS),
+    ("interval-tanh", "forward"): Row(2, 2, 2, 2, LINKS),
+    ("interval-tanh", "inverse"): Row(3, 3, None, None, LOGS),
+    ("interval-tanh", "log_abs_det"): Row(6, 7, None, None, CROSSING),
+    ("interval-tanh", "pullback"): Row(4, 4, 4, 4, LINKS),
+    ("interval-tanh", "log_abs_det_gradient"): Row(3, 3, None, None, LINKS),
+    ("interval-decimal", "forward"): Row(3, 2, None, None, LINKS),
+    ("interval-decimal", "inverse"): Row(4, 4, None, None, LOGS),
+    ("interval-decimal", "log_abs_det"): Row(3, 3, None, None, CROSSING),
+    ("interval-decimal", "pullback"): Row(3, 3, None, None, LINKS),
+    ("interval-decimal", "log_abs_det_gradient"): Row(3, 3, None, None, LINKS),
+    ("interval-narrow", "forward"): Row(1, 1, None, None, LINKS),
+    ("interval-narrow", "inverse"): Row(1, 2, None, None, LOGS),
+    ("interval-narrow", "log_abs_det"): Row(2, 2, None, None, CROSSING),
+    ("interval-narrow", "pullback"): Row(3, 3, None, None, LINKS),
+    ("interval-narrow", "log_abs_det_gradient"): Row(3, 3, None, None, LINKS),
+    ("interval-wide", "forward"): Row(2, 2, None, None, LINKS),
+    ("interval-wide", "inverse"): Row(3, 4, None, None, LOGS),
+    ("interval-wide", "log_abs_det"): Row(2, 2, None, None, CROSSING),
+    ("interval-wide", "pullback"): Row(3, 4, None, None, LINKS),
+    ("interval-wide", "log_abs_det_gradient"): Row(3, 3, None, None, LINKS),
+    ("unit", "forward"): Row(4, 3, 3, 3, LINKS),
+    ("unit", "inverse"): Row(3, 2, None, None, LOGS),
+    ("unit", "log_abs_det"): Row(3, 3, None, None, LINKS),
+    ("unit", "pullback"): Row(4, 3, 3, 3, LINKS),
+    ("unit", "log_abs_det_gradient"): Row(3, 3, None, None, LINKS),
+    ("simplex", "forward"): Row(28, 2, 3, 3, EAGER_TAIL),
+    ("simplex", "inverse"): Row(3, 4, None, None, SUMS),
+    ("simplex", "log_abs_det"): Row(1, 1, None, None, SUMS),
+    ("simplex", "pullback"): Row(6, 4, 6, 4, SUMS),
+    ("simplex", "log_abs_det_gradient"): Row(2, 2, None, None, SUMS),
+    ("ordered", "forward"): Row(2, 2, 2, 2, SUMS),
+    ("ordered", "inverse"): Row(2, 2, None, None, SUMS),
+    ("ordered", "log_abs_det"): Row(2, 2, None, None, SUMS),
+    ("ordered", "pullback"): Row(2, 4, 2, 4, SUMS),
+    ("ordered", "log_abs_det_gradient"): Row(2, 2, None, None, SUMS),
+    ("ordered-exp", "forward"): Row(1, 1, None, None, SUMS),
+    ("ordered-exp", "inverse"): Row(2, 1, None, None, SUMS),
+    ("ordered-exp", "log_abs_det"): Row(1, 1, None, None, SUMS),
+    ("ordered-exp", "pullback"): Row(2, 4, None, None, SUMS),
+    ("ordered-exp", "log_abs_det_gradient"): Row(1, 1, None, None, SUMS),
+}

@@ -9,7 +9,7 @@ os.environ.setdefault("JAX_NUMPY_DTYPE_PROMOTION", "strict")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # torch's own: its forward mode and its compiler script a few rules, and the compiler makes an object of an autograd.Function.
+    # torch's own: forward mode and compiler script a few rules; the compiler makes an object of an autograd.Function.
     config.addinivalue_line("filterwarnings", "ignore:`torch.jit.script:DeprecationWarning")
     function = "<class 'torch.autograd.function.Function'> should not be instantiated"
     config.addinivalue_line("filterwarnings", f"ignore:{function}:DeprecationWarning")

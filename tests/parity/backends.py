@@ -1,0 +1,93 @@
+"""Both backends on the same numpy arrays, one function per question, eager and compiled."""
+
+from functools import cache
+from importlib import util
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import torch
+
+from budgets import PARITY
+from isoparam import torch as torch_side
+from samples import SAMPLES, Sample, points, vectors
+
+TESTS = Path(__file__).parent.parent
+IN_ONE_GRAPH = [sample for sample in SAMPLES if PARITY[sample.name, "forward"].float64_compiled is not None]
+
+
+def _loaded(folder: str) -> Any:
+    found = util.spec_from_file_location(f"{folder}_calls", TESTS / folder / "calls.py")
+    module = util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
+
+
+TORCH, JAX = _loaded("torch_only"), _loaded("jax_only")
+
+
+@cache
+def raws(sample: Sample, dtype: str) -> list[np.ndarray]:
+    """The dense grid of a scalar spec, or batches of vectors."""
+    return [points(dtype, count=4000)] if sample.is_scalar else vectors(sample, dtype)
+
+
+@cache
+def arguments(sample: Sample, verb: str, dtype: str) -> list[tuple[np.ndarray, ...]]:
+    """What a verb is asked on both sides; `inverse` is asked for the values that torch gave, where they lie inside."""
+    if verb == "pullback":
+        return [(raw, _cotangent(sample, raw)) for raw in raws(sample, dtype)]
+    if verb != "inverse":
+        return [(raw,) for raw in raws(sample, dtype)]
+    values = [torch_side.forward(sample.spec, torch.tensor(raw)) for raw in raws(sample, dtype)]
+    return [(value[torch_side.contains(sample.spec, value) & _normal(sample, value)].numpy(),) for value in values]
+
+
+def _normal(sample: Sample, value: torch.Tensor) -> torch.Tensor:
+    """XLA on the CPU flushes subnormals: such values are not asked."""
+    normal = value.abs() >= torch.finfo(value.dtype).tiny
+    return normal if sample.is_scalar else normal.all(-1)
+
+
+def _cotangent(sample: Sample, raw: np.ndarray) -> np.ndarray:
+    shape = sample.spec.value_shape(raw.shape)
+    weights = np.ones(shape) if sample.is_scalar else np.random.Generator(np.random.Philox(24)).normal(0, 1, shape)
+    return weights.astype(raw.dtype)
+
+
+def torch_results(sample: Sample, verb: str, dtype: str, form: str) -> list[np.ndarray]:
+    if form == "compiled":
+        return _compiled_by_torch(dtype)[sample.name, verb]
+    return [TORCH.CALLS[verb](sample.spec, *asked) for asked in arguments(sample, verb, dtype)]
+
+
+def jax_results(sample: Sample, verb: str, dtype: str, form: str) -> list[np.ndarray]:
+    if form == "compiled":
+        return [JAX.CALLS[verb](sample.spec, *asked) for asked in arguments(sample, verb, dtype)]
+    with jax.enable_x64(True):
+        return [np.asarray(JAX.QUESTIONS[verb](sample.spec, *asked)) for asked in arguments(sample, verb, dtype)]
+
+
+@cache
+def _compiled_by_torch(dtype: str) -> dict[tuple[str, str], list[np.ndarray]]:
+    """Values and gradients of the samples measured compiled, from one inductor graph: each further graph costs seconds."""
+    leaves = {sample.name: [torch.tensor(raw, requires_grad=True) for raw in raws(sample, dtype)] for sample in IN_ONE_GRAPH}
+
+    def values(leaves: dict[str, list[torch.Tensor]]) -> dict[str, list[torch.Tensor]]:
+        return {sample.name: [torch_side.forward(sample.spec, raw) for raw in leaves[sample.name]] for sample in IN_ONE_GRAPH}
+
+    torch._dynamo.reset()
+    results = torch.compile(values, fullgraph=True, backend="inductor")(leaves)
+    flat = [(value, raw, asked[1]) for sample in IN_ONE_GRAPH for value, raw, asked in _zipped(sample, dtype, results, leaves)]
+    outputs, inputs, weights = zip(*flat, strict=True)
+    gradients = iter(torch.autograd.grad(outputs, inputs, list(map(torch.tensor, weights))))
+    found: dict[tuple[str, str], list[np.ndarray]] = {}
+    for sample in IN_ONE_GRAPH:
+        found[sample.name, "forward"] = [value.detach().numpy() for value in results[sample.name]]
+        found[sample.name, "pullback"] = [next(gradients).numpy() for _ in leaves[sample.name]]
+    return found
+
+
+def _zipped(sample: Sample, dtype: str, results: dict, leaves: dict) -> zip:
+    return zip(results[sample.name], leaves[sample.name], arguments(sample, "pullback", dtype), strict=True)

@@ -1,0 +1,71 @@
+"""torch against JAX on a dense grid: one table of ULP per (sample, verb, dtype), eager and compiled.
+
+Compiled means torch.compile with inductor against jax.jit, for values and gradients: what a training step runs.
+A budget in `budgets.PARITY` that is too small fails, and so does one that is stale: more than 4 times and more than
+2 ULP above what is measured.
+"""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from budgets import PARITY
+from oracle.judge import VERBS, distance_between, unit_of
+from parity.backends import jax_results, torch_results
+from samples import DTYPES, SAMPLES, Sample
+
+COMPILED = [row for row, budget in PARITY.items() if budget.float64_compiled is not None]
+BY_NAME = {sample.name: sample for sample in SAMPLES}
+each_dtype = pytest.mark.parametrize("dtype", DTYPES)
+each_sample = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
+
+
+def measured(sample: Sample, verb: str, dtype: str, form: str) -> float:
+    """The largest distance between the two backends, in the unit of `unit_of`."""
+    pairs = zip(jax_results(sample, verb, dtype, form), torch_results(sample, verb, dtype, form), strict=True)
+    return max(float(np.max(distance_between(sample, verb, dtype, *pair), initial=0.0)) for pair in pairs)
+
+
+def hold(sample: Sample, verb: str, dtype: str, form: str) -> None:
+    found = measured(sample, verb, dtype, form)
+    row = PARITY[sample.name, verb]
+    allowed = row.allowed(dtype, form)
+    where = f"{sample.name} {verb} {dtype} {form}: measured {found:.3g} {unit_of(sample, verb)}, budget {allowed:g}"
+    assert found <= allowed, f"{where} is too small ({row.cause})"
+    assert allowed <= max(4 * found, found + 2), f"{where} is stale: lower it"
+
+
+@each_dtype
+@each_sample
+@pytest.mark.parametrize("verb", VERBS)
+def test_eager_results_agree_within_the_table(sample: Sample, verb: str, dtype: str) -> None:
+    hold(sample, verb, dtype, "eager")
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile on the CPU needs a C++ compiler: install g++")
+@pytest.mark.xdist_group("inductor")
+@each_dtype
+@pytest.mark.parametrize(("name", "verb"), COMPILED)
+def test_compiled_results_agree_within_the_table(name: str, verb: str, dtype: str) -> None:
+    hold(BY_NAME[name], verb, dtype, "compiled")
+
+
+def test_the_table_has_a_row_for_each_sample_and_verb() -> None:
+    assert set(PARITY) == {(sample.name, verb) for sample in SAMPLES for verb in VERBS}
+    assert all(len(row.cause.split()) >= 3 for row in PARITY.values())
+
+
+def test_every_map_is_measured_compiled() -> None:
+    """One sample per spec and link, but those whose map another one has, with a bound added."""
+    shared = {
+        "real",
+        "greater",
+        "greater-exp",
+        "less-exp",
+        "interval-decimal",
+        "interval-narrow",
+        "interval-wide",
+        "ordered-exp",
+    }
+    assert {name for name, _ in COMPILED} == set(BY_NAME) - shared
