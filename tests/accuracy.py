@@ -30,7 +30,8 @@ def main() -> None:
 
 def _calls(backend: str) -> Calls:
     found = util.spec_from_file_location(f"{backend}_calls", Path(__file__).parent / f"{backend}_only" / "calls.py")
-    assert found is not None and found.loader is not None
+    assert found is not None
+    assert found.loader is not None
     module = util.module_from_spec(found)
     found.loader.exec_module(module)
     return module.CALLS

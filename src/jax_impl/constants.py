@@ -11,8 +11,7 @@ from jax import Array
 
 from isoparam.specs import Interval
 from isoparam.specs.base import Bound, bound_in, plain
-from isoparam.specs.scalar import IntervalNumbers
-from isoparam.specs.vector import Helmert, helmert
+from isoparam.specs.numbers import Helmert, IntervalNumbers, helmert
 
 
 def bound_like(bound: Bound, array: Array) -> Any:

@@ -12,8 +12,7 @@ from torch import Tensor as Array
 
 from isoparam.specs import Interval
 from isoparam.specs.base import Bound, bound_in, plain
-from isoparam.specs.scalar import IntervalNumbers
-from isoparam.specs.vector import Helmert, helmert
+from isoparam.specs.numbers import Helmert, IntervalNumbers, helmert
 
 NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 

@@ -1,13 +1,13 @@
 """Scalar specs: every entry is constrained by itself."""
 
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 
 from isoparam.errors import SpecError
-from isoparam.specs.base import Bound, Facts, ScalarSpec, as_bound, bound_in, check_link, plain
+from isoparam.specs.base import Bound, Facts, ScalarSpec, as_bound, check_link
+from isoparam.specs.numbers import IntervalNumbers, interval_numbers
 
 HALF_LINE_LINKS = ("softplus", "exp")
 INTERVAL_LINKS = ("sigmoid", "tanh")
@@ -234,66 +234,9 @@ class Interval(ScalarSpec):
             raise SpecError(f"{shown}: low must be below high; {hint}")
         super().__post_init__()
 
-    def numbers(self, dtype: type[np.floating]) -> "IntervalNumbers":
+    def numbers(self, dtype: type[np.floating]) -> IntervalNumbers:
         """What the two rules compute with, in the dtype of the parameter."""
-        return _interval_numbers(self, dtype)
-
-
-class IntervalNumbers(NamedTuple):
-    """The bounds of an `Interval` in one dtype, and what follows from them: floats, or arrays for array bounds.
-
-    `mid + mid_tail` is the midpoint to twice the precision, so that a value near it carries one rounding.
-    The map is read as mid + half * tanh(x / 2), where x = rate * raw. Three facts choose among formulas before
-    anything is traced: `steep`, the slope at a given distance exceeds that of exp(-|x|), which underflows first;
-    `huge`, high - low may overflow; `crosses`, the value passes 0 inside.
-    """
-
-    low: Any
-    high: Any
-    mid: Any
-    mid_tail: Any
-    half: Any
-    log_peak: Any
-    log_far: Any
-    rate: float
-    steep: bool
-    huge: bool
-    crosses: bool
-
-
-@lru_cache(maxsize=256)
-def _interval_numbers(spec: Interval, dtype: type[np.floating]) -> IntervalNumbers:
-    low, high = bound_in(spec.low, dtype), bound_in(spec.high, dtype)
-    if not np.all(low < high):
-        raise SpecError(f"{spec}: low and high are the same number in {np.dtype(dtype).name}; use a wider dtype")
-    low64, high64 = low.astype(np.float64), high.astype(np.float64)
-    exact_mid, tail = _halved_sum(low64, high64)
-    mid = exact_mid.astype(dtype)
-    half64 = high64 / 2 - low64 / 2
-    half = half64.astype(dtype)
-    rate = 2.0 if spec.link == "tanh" else 1.0
-    log_peak = np.log(half64) - (0.0 if spec.link == "tanh" else np.log(2.0))
-    return IntervalNumbers(
-        low=plain(low),
-        high=plain(high),
-        mid=plain(mid),
-        mid_tail=plain(((exact_mid - mid.astype(np.float64)) + tail).astype(dtype)),
-        half=plain(half),
-        log_peak=plain(log_peak.astype(dtype)),
-        log_far=plain((log_peak + np.log(4.0)).astype(dtype)),
-        rate=rate,
-        steep=bool(np.any(rate * half64 > 0.5)),
-        huge=bool(np.any(half > np.finfo(dtype).max / 4)),
-        crosses=bool(np.any((low < 0) & (high > 0))),
-    )
-
-
-def _halved_sum(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(a + b)/2 as a rounded number and its rounding error (Knuth's two-sum)."""
-    a, b = a / 2, b / 2
-    total = a + b
-    virtual = total - a
-    return total, (a - (total - virtual)) + (b - virtual)
+        return interval_numbers(self.low, self.high, self.link, dtype)
 
 
 @dataclass(frozen=True)

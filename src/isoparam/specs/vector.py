@@ -1,10 +1,7 @@
 """Vector specs: one axis is constrained as a whole."""
 
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, ClassVar, NamedTuple
-
-import numpy as np
+from typing import ClassVar
 
 from isoparam.specs.base import Facts, Shape, VectorSpec, check_link
 from isoparam.specs.scalar import HALF_LINE_LINKS
@@ -103,52 +100,3 @@ class Ordered(VectorSpec):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_link("Ordered", self.link, HALF_LINE_LINKS)
-
-
-class Helmert(NamedTuple):
-    """Entries of the Helmert matrix: row j (1..n) is `ahead[j-1]` on the first j columns and -`behind[j-1]` on the next.
-
-    ahead = 1/sqrt(j (j+1)) and behind = sqrt(j/(j+1)). Each is a head with half the digits of the dtype, whose
-    product with another such head is exact, and the rest, so that head + rest carries 1.5 times the digits.
-    `half_digits` = 2^k cuts a number to the other half: (half_digits * largest + x) - half_digits * largest.
-    """
-
-    ahead: Any
-    ahead_rest: Any
-    behind: Any
-    behind_rest: Any
-    half_digits: float
-
-
-@lru_cache(maxsize=64)
-def helmert(n: int, dtype: type[np.floating]) -> Helmert:
-    """The Helmert matrix with n rows, in a dtype."""
-    j = np.arange(1, n + 1, dtype=np.float64)
-    size = j * (j + 1)
-    ahead = 1.0 / np.sqrt(size)
-    square, square_tail = _two_product(ahead, ahead)
-    unit, unit_tail = _two_product(size, square)
-    ahead_tail = ahead * (((1.0 - unit) - unit_tail) - size * square_tail) / 2
-    behind, behind_tail = _two_product(j, ahead)
-    digits = (np.finfo(dtype).nmant + 1) // 2
-    parts = *_halved(ahead, ahead_tail, digits), *_halved(behind, behind_tail + j * ahead_tail, digits)
-    return Helmert(*(part.astype(dtype) for part in parts), half_digits=2.0 ** (digits + 1))
-
-
-def _halved(number: np.ndarray, tail: np.ndarray, digits: int) -> tuple[np.ndarray, np.ndarray]:
-    mantissa, exponent = np.frexp(number)
-    head = np.ldexp(np.round(np.ldexp(mantissa, digits)), exponent - digits)
-    return head, (number - head) + tail
-
-
-def _two_product(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """a*b as a rounded number and its exact rounding error (Dekker's product, Veltkamp's split)."""
-    product = a * b
-    (a_high, a_low), (b_high, b_low) = _split(a), _split(b)
-    return product, ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
-
-
-def _split(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    scaled = 134217729.0 * a  # 2^27 + 1
-    high = scaled - (scaled - a)
-    return high, a - high

@@ -1,0 +1,118 @@
+"""Numbers that follow from a spec, computed once in numpy for each dtype: what the rules of both backends compute with."""
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from isoparam.errors import SpecError
+from isoparam.specs.base import Bound, bound_in, plain
+
+
+class IntervalNumbers(NamedTuple):
+    """The bounds of an `Interval` in one dtype, and what follows from them: floats, or arrays for array bounds.
+
+    `mid + mid_tail` is the midpoint to twice the precision, so that a value near it carries one rounding.
+    The map is read as mid + half * tanh(x / 2), where x = rate * raw. Three facts choose among formulas before
+    anything is traced: `steep`, the slope at a given distance exceeds that of exp(-|x|), which underflows first;
+    `huge`, high - low may overflow; `crosses`, the value passes 0 inside.
+    """
+
+    low: Any
+    high: Any
+    mid: Any
+    mid_tail: Any
+    half: Any
+    log_peak: Any
+    log_far: Any
+    rate: float
+    steep: bool
+    huge: bool
+    crosses: bool
+
+
+@lru_cache(maxsize=256)
+def interval_numbers(low_bound: Bound, high_bound: Bound, link: str, dtype: type[np.floating]) -> IntervalNumbers:
+    """The numbers of an interval in a dtype; SpecError where the two bounds are one number there."""
+    low, high = bound_in(low_bound, dtype), bound_in(high_bound, dtype)
+    if not np.all(low < high):
+        raise SpecError(
+            f"low={low_bound!r} and high={high_bound!r} are one number in {np.dtype(dtype).name}; use a wider dtype"
+        )
+    low64, high64 = low.astype(np.float64), high.astype(np.float64)
+    exact_mid, tail = _halved_sum(low64, high64)
+    mid = exact_mid.astype(dtype)
+    half64 = high64 / 2 - low64 / 2
+    half = half64.astype(dtype)
+    rate = 2.0 if link == "tanh" else 1.0
+    log_peak = np.log(half64) - (0.0 if link == "tanh" else np.log(2.0))
+    return IntervalNumbers(
+        low=plain(low),
+        high=plain(high),
+        mid=plain(mid),
+        mid_tail=plain(((exact_mid - mid.astype(np.float64)) + tail).astype(dtype)),
+        half=plain(half),
+        log_peak=plain(log_peak.astype(dtype)),
+        log_far=plain((log_peak + np.log(4.0)).astype(dtype)),
+        rate=rate,
+        steep=bool(np.any(rate * half64 > 0.5)),
+        huge=bool(np.any(half > np.finfo(dtype).max / 4)),
+        crosses=bool(np.any((low < 0) & (high > 0))),
+    )
+
+
+def _halved_sum(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(a + b)/2 as a rounded number and its rounding error (Knuth's two-sum)."""
+    a, b = a / 2, b / 2
+    total = a + b
+    virtual = total - a
+    return total, (a - (total - virtual)) + (b - virtual)
+
+
+class Helmert(NamedTuple):
+    """Entries of the Helmert matrix: row j (1..n) is `ahead[j-1]` on the first j columns and -`behind[j-1]` on the next.
+
+    ahead = 1/sqrt(j (j+1)) and behind = sqrt(j/(j+1)). Each is a head with half the digits of the dtype, whose
+    product with another such head is exact, and the rest, so that head + rest carries 1.5 times the digits.
+    `half_digits` = 2^k cuts a number to the other half: (half_digits * largest + x) - half_digits * largest.
+    """
+
+    ahead: Any
+    ahead_rest: Any
+    behind: Any
+    behind_rest: Any
+    half_digits: float
+
+
+@lru_cache(maxsize=64)
+def helmert(n: int, dtype: type[np.floating]) -> Helmert:
+    """The Helmert matrix with n rows, in a dtype."""
+    j = np.arange(1, n + 1, dtype=np.float64)
+    size = j * (j + 1)
+    ahead = 1.0 / np.sqrt(size)
+    square, square_tail = _two_product(ahead, ahead)
+    unit, unit_tail = _two_product(size, square)
+    ahead_tail = ahead * (((1.0 - unit) - unit_tail) - size * square_tail) / 2
+    behind, behind_tail = _two_product(j, ahead)
+    digits = (np.finfo(dtype).nmant + 1) // 2
+    parts = *_halved(ahead, ahead_tail, digits), *_halved(behind, behind_tail + j * ahead_tail, digits)
+    return Helmert(*(part.astype(dtype) for part in parts), half_digits=2.0 ** (digits + 1))
+
+
+def _halved(number: np.ndarray, tail: np.ndarray, digits: int) -> tuple[np.ndarray, np.ndarray]:
+    mantissa, exponent = np.frexp(number)
+    head = np.ldexp(np.round(np.ldexp(mantissa, digits)), exponent - digits)
+    return head, (number - head) + tail
+
+
+def _two_product(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """a*b as a rounded number and its exact rounding error (Dekker's product, Veltkamp's split)."""
+    product = a * b
+    (a_high, a_low), (b_high, b_low) = _split(a), _split(b)
+    return product, ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
+
+
+def _split(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    scaled = 134217729.0 * a  # 2^27 + 1
+    high = scaled - (scaled - a)
+    return high, a - high
