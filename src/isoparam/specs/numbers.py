@@ -37,7 +37,7 @@ def interval_numbers(low_bound: Bound, high_bound: Bound, link: str, dtype: type
     low, high = bound_in(low_bound, dtype), bound_in(high_bound, dtype)
     if not np.all(low < high):
         raise SpecError(
-            f"low={low_bound!r} and high={high_bound!r} are one number in {np.dtype(dtype).name}; use a wider dtype"
+            f"low={low_bound!r} and high={high_bound!r} are the same number in {np.dtype(dtype).name}; use a wider dtype"
         )
     low64, high64 = low.astype(np.float64), high.astype(np.float64)
     exact_mid, tail = _halved_sum(low64, high64)
