@@ -63,6 +63,16 @@ class Layout(NamedTuple):
         }
         return {name: parts[name] for name in self.names}
 
+    def cut(self, whole: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
+        """The values of the groups as {name: value}, each a copy."""
+        parts: dict[str, np.ndarray] = {}
+        for group, value in zip(self.groups, whole, strict=True):
+            if len(group.entries) == 1:
+                parts[group.entries[0].name] = np.array(value)
+            else:
+                parts |= {e.name: np.array(value[e.start : e.stop]).reshape(e.value_shape) for e in group.entries}
+        return {name: parts[name] for name in self.names}
+
 
 class Column(NamedTuple):
     """What a history row holds of one value: all of it, or its min, mean and max."""
@@ -158,6 +168,41 @@ def columns(shapes: Mapping[str, Shape], constrained: Iterable[str], record: Ite
                 raise SpecError(f"record={pattern!r} matches no parameter; there are: {', '.join(map(repr, shapes))}")
             chosen.update(matched)
     return tuple(Column(name, shapes[name], prod(shapes[name]) <= SHOWN) for name in shapes if name in chosen)
+
+
+class Piece(NamedTuple):
+    """What a row takes from the value of one group: all of it, or one entry of it, or that entry's min, mean and max."""
+
+    group: int
+    start: int
+    stop: int
+    whole_group: bool
+    summary: bool
+
+
+def pieces_of(layout: Layout, recorded: tuple[Column, ...]) -> tuple[list[Piece], np.ndarray]:
+    """How a row is cut from the values of the groups, and where each number of the columns then stands in it.
+
+    A group that is recorded whole is one piece, whatever the number of its entries.
+    """
+    wanted = {column.name: column for column in recorded}
+    pieces: list[Piece] = []
+    places: dict[str, np.ndarray] = {}
+    width = 0
+    for i, group in enumerate(layout.groups):
+        chosen = [entry for entry in group.entries if entry.name in wanted]
+        together = len(chosen) == len(group.entries) and all(wanted[entry.name].whole for entry in chosen)
+        if together:
+            pieces.append(Piece(i, 0, 0, whole_group=True, summary=False))
+        for entry in chosen:
+            column = wanted[entry.name]
+            if not together:
+                alone = len(group.entries) == 1
+                pieces.append(Piece(i, entry.start, entry.stop, whole_group=alone, summary=not column.whole))
+            places[entry.name] = width + np.arange(column.width)
+            width += column.width
+    order = [places[column.name] for column in recorded]
+    return pieces, np.concatenate(order) if order else np.empty(0, np.int64)
 
 
 def history(

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, lax
 
 from isoparam.errors import BackendError, SpecError
 from isoparam.plan import Group, Layout
@@ -89,4 +89,6 @@ def _split(group: Group, value: Array) -> dict[str, Array]:
     entries = group.entries
     if len(entries) == 1:
         return {entries[0].name: value}
-    return {entry.name: value[entry.start : entry.stop].reshape(entry.value_shape) for entry in entries}
+    # Without the barrier XLA computes the map of the whole group again for each of its entries.
+    parts = lax.split(lax.optimization_barrier(value), [entry.stop - entry.start for entry in entries])
+    return {entry.name: part.reshape(entry.value_shape) for entry, part in zip(entries, parts, strict=True)}

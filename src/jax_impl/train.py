@@ -14,7 +14,7 @@ from jax import Array, lax
 
 from isoparam.batches import data_order
 from isoparam.errors import DomainError, SpecError
-from isoparam.plan import Column, Layout, Plan, Rows, layout, probe
+from isoparam.plan import Layout, Piece, Plan, Rows, layout, pieces_of, probe
 from isoparam.problem import Problem
 from isoparam.run import Evaluation
 from isoparam.specs import Real, Spec
@@ -44,7 +44,9 @@ class Loop:
             self._data = arrays_of(problem.data or {}, plan.dtype, plan.device)
         # One program serves every chunk and every replay: the number of steps is an argument.
         self._program = jax.jit(partial(_chunk, plan, self._loss), donate_argnums=0)
-        self._shown = jax.jit(lambda raw: values_of(plan.layout, leaves_of(plan.layout, raw))[0])
+        self._shown = jax.jit(lambda raw: values_of(plan.layout, leaves_of(plan.layout, raw))[1])
+        _, self._places = pieces_of(plan.layout, plan.columns)
+        self._ordered = bool(np.all(np.diff(self._places) == 1))
         raw = start(problem, plan.seed, plan.dtype, plan.device)
         self.load({"step": 0, "raw": plan.layout.flatten(raw), "slots": {}})
 
@@ -75,22 +77,21 @@ class Loop:
         columns = (
             host[:, 2:] if every == 1 else np.array(np.asarray(kept)[skipped : -(-(first + count) // every) - first // every])
         )
-        return Rows(host[:, 0], host[:, 1], columns)
+        return Rows(host[:, 0], host[:, 1], columns if self._ordered else columns[:, self._places])
 
     def look(self) -> Evaluation:
         """Values, loss and gradients where the loop stands, for the batch that comes next."""
         order = self._indices(int(self._slots["step"]), 1)
         with _setting(self._plan.dtype, self._plan.device):
             batch = _batch(self._data, order, 0)
-            values, loss, grads = jax.jit(partial(_look, self._plan.layout, self._loss))(self._raw, batch)
-        shown = {name: to_numpy(values[name]) for name in self._plan.layout.names}
+            whole, loss, grads = jax.jit(partial(_look, self._plan.layout, self._loss))(self._raw, batch)
+        shown = self._plan.layout.cut(map(to_numpy, whole))
         return Evaluation(shown, to_numpy(loss), self._plan.layout.unflatten(to_numpy(grads)))
 
     def values(self) -> dict[str, np.ndarray]:
         """The constrained values where the loop stands."""
         with _setting(self._plan.dtype, self._plan.device):
-            values = self._shown(self._raw)
-        return {name: to_numpy(values[name]) for name in self._plan.layout.names}
+            return self._plan.layout.cut(map(to_numpy, self._shown(self._raw)))
 
     def slopes(self) -> dict[str, np.ndarray]:
         """For each constrained parameter, of the shape of raw: exactly 0 where no value moves with that raw entry."""
@@ -120,20 +121,29 @@ def start(problem: Problem, seed: int = 0, dtype: str = "float64", device: str =
     """
     del seed  # every start is given so far; drawn ones will come from it
     wide = jnp.float64 if dtype == "float64" else jnp.float32  # weights rounded to bfloat16 would not sum to 1
-    specs = {name: problem.specs.get(name, Real()) for name in problem.shapes}
+    init = problem.init or {}
+    result: dict[str, np.ndarray] = {}
     with _setting(dtype, device):
-        given = {name: jnp.asarray(value, wide) for name, value in (problem.init or {}).items() if value is not None}
-        inside, raw = jax.jit(partial(_inverted, specs))(given)  # one program: op by op would take many compilations
-        for name in given:
-            if not inside[name]:
-                try:
-                    inverse(specs[name], given[name])
-                except DomainError as error:
-                    raise DomainError(f"init[{name!r}] in {dtype}: {error}") from None
-        return {
-            name: to_numpy(raw[name] if name in given else initial(specs[name], shape, dtype=wide))
-            for name, shape in problem.shapes.items()
-        }
+        together, groups = [], []
+        for group in layout(problem.shapes, problem.specs).groups:
+            for entry in group.entries:
+                if init[entry.name] is None:
+                    result[entry.name] = to_numpy(initial(group.spec, entry.value_shape, dtype=wide))
+            given = [init[entry.name] for entry in group.entries if init[entry.name] is not None]
+            if given:
+                flat = np.concatenate([value.reshape(-1) for value in given])
+                together.append(jnp.asarray(given[0] if len(group.entries) == 1 else flat, wide))
+                groups.append(group)
+        # One program, one map per group: op by op, or entry by entry, it would take many compilations.
+        inside, raw = jax.jit(partial(_inverted, [group.spec for group in groups]))(together)
+        if not all(inside):
+            _refuse(problem, dtype, wide)
+        for group, flat in zip(groups, raw, strict=True):
+            entries = [entry for entry in group.entries if init[entry.name] is not None]
+            ends = np.cumsum([entry.stop - entry.start for entry in entries])
+            for entry, part in zip(entries, np.split(to_numpy(flat).reshape(-1), ends[:-1]), strict=True):
+                result[entry.name] = part.reshape(entry.raw_shape)
+    return {name: result[name] for name in problem.shapes}
 
 
 def evaluate(
@@ -159,9 +169,8 @@ def evaluate(
     with _setting(dtype, device):
         flat = jnp.asarray(plan.flatten(raw), DTYPES[dtype])
         data = arrays_of((problem.data or {}) if batch is None else batch, dtype, device)
-        values, loss, grads = jax.jit(partial(_look, plan, problem.loss_for("jax")))(flat, data)
-    shown = {name: to_numpy(values[name]) for name in plan.names}
-    return Evaluation(shown, to_numpy(loss), plan.unflatten(to_numpy(grads)))
+        whole, loss, grads = jax.jit(partial(_look, plan, problem.loss_for("jax")))(flat, data)
+    return Evaluation(plan.cut(map(to_numpy, whole)), to_numpy(loss), plan.unflatten(to_numpy(grads)))
 
 
 def versions() -> dict[str, str]:
@@ -185,15 +194,16 @@ def full_precision() -> Iterator[None]:
 def _chunk(plan: Plan, function: Any, carry: Any, data: dict[str, Array], order: Any, first: Array, count: Array) -> Any:
     """`count` updates from step `first` on, with loss and gradient norm of each and the columns of the recorded ones."""
     dtype, every = DTYPES[plan.history_dtype], plan.record_every
-    width = sum(column.width for column in plan.columns)
+    pieces, places = pieces_of(plan.layout, plan.columns)
+    width = len(places)
     table = jnp.zeros((plan.capacity, 2 + (width if every == 1 else 0)), dtype)
     kept = jnp.zeros((0 if every == 1 else plan.capacity // every + 2, width), dtype)
 
     def update(k: Array, state: Any) -> Any:
         (raw, slots), table = state
-        values, _, loss, grads = evaluate_at(plan.layout, function, leaves_of(plan.layout, raw), _batch(data, order, k))
+        _, whole, loss, grads = evaluate_at(plan.layout, function, leaves_of(plan.layout, raw), _batch(data, order, k))
         norm = jnp.sqrt(jnp.sum(jnp.square(grads.astype(dtype))))
-        parts = [loss.reshape(1), norm.reshape(1), *(_columns(plan.columns, values) if every == 1 else ())]
+        parts = [loss.reshape(1), norm.reshape(1), *(_record(pieces, whole) if every == 1 else ())]
         table = _put(table, parts, k)
         return step(plan.optimizer, raw, grads, slots), table
 
@@ -203,8 +213,8 @@ def _chunk(plan: Plan, function: Any, carry: Any, data: dict[str, Array], order:
 
     def record(row: Array, state: Any) -> Any:
         carry, table, kept = state
-        values, _ = values_of(plan.layout, leaves_of(plan.layout, carry[0]))
-        kept = _put(kept, _columns(plan.columns, values), row) if width else kept
+        _, whole = values_of(plan.layout, leaves_of(plan.layout, carry[0]))
+        kept = _put(kept, _record(pieces, whole), row) if width else kept
         low = jnp.maximum((first // every + row) * every - first, 0)
         high = jnp.minimum((first // every + row + 1) * every - first, count)
         carry, table = lax.fori_loop(low, high, update, (carry, table))
@@ -214,15 +224,24 @@ def _chunk(plan: Plan, function: Any, carry: Any, data: dict[str, Array], order:
     return lax.fori_loop(np.int32(0), rows, record, (carry, table, kept))
 
 
-def _look(plan: Layout, function: Any, raw: Array, batch: dict[str, Array]) -> tuple[dict[str, Array], Array, Array]:
-    values, _, loss, grads = evaluate_at(plan, function, leaves_of(plan, raw), batch)
-    return values, loss, grads
+def _look(plan: Layout, function: Any, raw: Array, batch: dict[str, Array]) -> tuple[tuple[Array, ...], Array, Array]:
+    return evaluate_at(plan, function, leaves_of(plan, raw), batch)[1:]
 
 
-def _inverted(specs: dict[str, Spec], values: dict[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
+def _inverted(specs: list[Spec], values: list[Array]) -> tuple[list[Array], list[Array]]:
     """Whether each value lies inside its set, and its raw."""
-    inside = {name: jnp.all(contains(specs[name], value)) for name, value in values.items()}
-    return inside, {name: inverse(specs[name], value, check=False) for name, value in values.items()}
+    inside = [jnp.all(contains(spec, value)) for spec, value in zip(specs, values, strict=True)]
+    return inside, [inverse(spec, value, check=False) for spec, value in zip(specs, values, strict=True)]
+
+
+def _refuse(problem: Problem, dtype: str, wide: Any) -> None:
+    """Raise DomainError for the first start that lies outside its set."""
+    for name, value in (problem.init or {}).items():
+        if value is not None:
+            try:
+                inverse(problem.specs.get(name, Real()), jnp.asarray(value, wide))
+            except DomainError as error:
+                raise DomainError(f"init[{name!r}] in {dtype}: {error}") from None
 
 
 def _put(table: Array, parts: list[Array], row: Array) -> Array:
@@ -231,11 +250,13 @@ def _put(table: Array, parts: list[Array], row: Array) -> Array:
     return lax.dynamic_update_slice(table, line[None], (row, np.int32(0)))
 
 
-def _columns(columns: tuple[Column, ...], values: dict[str, Array]) -> list[Array]:
+def _record(pieces: list[Piece], whole: tuple[Array, ...]) -> list[Array]:
+    """The recorded numbers of one row, in the order of the groups."""
     parts = []
-    for column in columns:
-        value = values[column.name]
-        parts.append(value.reshape(-1) if column.whole else jnp.stack([value.min(), value.mean(), value.max()]))
+    for piece in pieces:
+        flat = whole[piece.group].reshape(-1)
+        part = flat if piece.whole_group else flat[piece.start : piece.stop]
+        parts.append(jnp.stack([part.min(), part.mean(), part.max()]) if piece.summary else part)
     return parts
 
 

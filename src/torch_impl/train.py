@@ -10,7 +10,7 @@ from torch import Tensor as Array
 
 from isoparam.batches import data_order
 from isoparam.errors import DomainError, SpecError
-from isoparam.plan import Column, Layout, Plan, Rows, layout, probe
+from isoparam.plan import Layout, Plan, Rows, layout, pieces_of, probe
 from isoparam.problem import Problem
 from isoparam.run import Evaluation
 from isoparam.specs import Real
@@ -42,7 +42,7 @@ class Loop:
         self._kept_dtype = DTYPES[plan.history_dtype]
         self._order = data_order(plan.seed, problem.rows, plan.batch_size)
         self._data = arrays_of(problem.data or {}, plan.dtype, plan.device)
-        self._pieces, self._places = _recorded(plan.layout, plan.columns)
+        self._pieces, self._places = pieces_of(plan.layout, plan.columns)
         raw = start(problem, plan.seed, plan.dtype, plan.device)
         self.load({"step": 0, "raw": plan.layout.flatten(raw), "slots": {}})
 
@@ -96,7 +96,7 @@ class Loop:
     def values(self) -> dict[str, np.ndarray]:
         """The constrained values where the loop stands."""
         with torch.no_grad():
-            return {name: to_numpy(value) for name, value in values_of(self._plan.layout, self._leaves)[0].items()}
+            return self._plan.layout.cut(map(to_numpy, values_of(self._plan.layout, self._leaves)[1]))
 
     def slopes(self) -> dict[str, np.ndarray]:
         """For each constrained parameter, of the shape of raw: exactly 0 where no value moves with that raw entry."""
@@ -113,10 +113,10 @@ class Loop:
     def _record(self, whole: tuple[Array, ...]) -> list[Array]:
         """The recorded numbers of one row, in the order of the groups."""
         parts = []
-        for group, start, stop, summary in self._pieces:
-            flat = whole[group].detach().reshape(-1)
-            part = flat if start is None else flat[start:stop]
-            parts.append(torch.stack([part.min(), part.mean(), part.max()]) if summary else part)
+        for piece in self._pieces:
+            flat = whole[piece.group].detach().reshape(-1)
+            part = flat if piece.whole_group else flat[piece.start : piece.stop]
+            parts.append(torch.stack([part.min(), part.mean(), part.max()]) if piece.summary else part)
         return parts
 
     def _table(self, rows: int, width: int) -> Array:
@@ -179,9 +179,8 @@ def evaluate(
     leaves = leaves_of(plan, flat)
     data = arrays_of((problem.data or {}) if batch is None else batch, dtype, device)
     with torch.enable_grad():
-        values, _, loss, grads = evaluate_at(plan, problem.loss_for("torch"), leaves, data)
-    shown = {name: to_numpy(value) for name, value in values.items()}
-    return Evaluation(shown, to_numpy(loss), plan.unflatten(to_numpy(grads)))
+        _, whole, loss, grads = evaluate_at(plan, problem.loss_for("torch"), leaves, data)
+    return Evaluation(plan.cut(map(to_numpy, whole)), to_numpy(loss), plan.unflatten(to_numpy(grads)))
 
 
 def versions() -> dict[str, str]:
@@ -208,35 +207,6 @@ def full_precision() -> Iterator[None]:
     finally:
         for part, precision in zip(parts, before, strict=True):
             part.fp32_precision = precision
-
-
-def _recorded(plan: Layout, columns: tuple[Column, ...]) -> tuple[list[tuple[int, int | None, int, bool]], np.ndarray]:
-    """What to cut from the groups into a row, and where each number of the columns then stands in it.
-
-    A group that is recorded whole is one piece, whatever the number of its entries.
-    """
-    wanted = {column.name: column for column in columns}
-    pieces: list[tuple[int, int | None, int, bool]] = []
-    places: dict[str, np.ndarray] = {}
-    width = 0
-    for i, group in enumerate(plan.groups):
-        offset = 0
-        together = all(e.name in wanted and wanted[e.name].whole for e in group.entries)
-        if together:
-            pieces.append((i, None, 0, False))
-        for entry in group.entries:
-            if entry.name not in wanted:
-                continue
-            column = wanted[entry.name]
-            if not together:
-                size = entry.stop - entry.start
-                single = len(group.entries) == 1
-                pieces.append((i, None if single else entry.start, entry.start + size, not column.whole))
-            places[entry.name] = width + offset + np.arange(column.width)
-            offset += column.width
-        width += offset
-    order = [places[column.name] for column in columns]
-    return pieces, np.concatenate(order) if order else np.empty(0, np.int64)
 
 
 def _checked(problem: Problem, raw: Mapping[str, np.ndarray]) -> Layout:

@@ -1,6 +1,8 @@
 """Problems and plans are checked where they are made, without a framework."""
 
+import doctest
 import re
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -174,3 +176,10 @@ def test_large_values_are_recorded_as_a_summary():
         columns(shapes, [], ("z",))
     with pytest.raises(SpecError, match=r"write record=\('a',\)"):
         columns(shapes, [], "a")
+
+
+@pytest.mark.parametrize("name", ["isoparam.optimizers", "isoparam.problem", "isoparam.problems"])
+def test_examples_of(name):
+    found = doctest.testmod(import_module(name))
+    assert found.attempted
+    assert not found.failed

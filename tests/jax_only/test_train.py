@@ -1,8 +1,10 @@
 """Training in JAX alone."""
 
+import doctest
 import re
 import sys
 import warnings
+from importlib import import_module
 
 import jax
 import jax.numpy as jnp
@@ -203,3 +205,10 @@ def test_weight_decay_needs_parameters():
     made = optimizer(iso.SGD(weight_decay=0.1))
     with pytest.raises(iso.errors.SpecError, match=r"write update\(grads, state, params\)"):
         made.update(jnp.ones(2), made.init(jnp.ones(2)))
+
+
+@pytest.mark.parametrize("name", ["jax_impl.optim"])
+def test_examples_of(name):
+    found = doctest.testmod(import_module(name))
+    assert found.attempted
+    assert not found.failed

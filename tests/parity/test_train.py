@@ -106,3 +106,22 @@ def test_thinned_history_is_every_third_row_of_the_whole(backend):
     for key, column in whole.history.items():
         # JAX compiles the thinned loop as another program, which may round differently: 2 digits of the last place.
         assert relative(thin.history[key], column[::3]) < 1e-15, key
+
+
+def test_a_hundred_parameters_in_two_interleaved_groups_are_recorded_under_their_own_names():
+    """One group per spec, in the flat vector and in the row, whatever the order of the names."""
+    names = [f"s{i}" for i in range(100)]
+    init = {name: 1.0 + i / 100 for i, name in enumerate(names)}
+    problem = iso.Problem(
+        name="many",
+        constraints={"s?*[02468]": iso.Positive(), "s?": iso.Positive(), "s?[13579]": iso.GreaterThan(0.5)},
+        init=init | {"big": np.linspace(1.0, 2.0, 100)},
+        loss=lambda values, batch: sum((values[name] - 2.0) ** 2 for name in names) + (values["big"] ** 2).mean(),
+    )
+    torch, jax = both(problem, optimizer=iso.Adam(lr=0.01), steps=5, record=("s*", "big"))
+    for run in (torch, jax):
+        assert [run.history[name][0] for name in names] == pytest.approx(list(init.values()), rel=1e-15)
+        assert run.history["big.mean"][0] == pytest.approx(1.5)
+        assert all(run.values[name] == pytest.approx(run.history[name][-1] + 0.01, abs=0.02) for name in names)
+    for name, value in torch.values.items():
+        assert relative(jax.values[name], value) < 1e-13, name

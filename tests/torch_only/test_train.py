@@ -1,8 +1,10 @@
 """Training in torch alone."""
 
+import doctest
 import re
 import sys
 import warnings
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -189,3 +191,10 @@ def test_defaults_are_those_of_torch():
 def test_optimizer_needs_parameters():
     with pytest.raises(iso.errors.SpecError, match=r"write optimizer\(spec, module.parameters\(\)\)"):
         optimizer(iso.Adam())
+
+
+@pytest.mark.parametrize("name", ["isoparam.train", "torch_impl.optim"])
+def test_examples_of(name):
+    found = doctest.testmod(import_module(name))
+    assert found.attempted
+    assert not found.failed
