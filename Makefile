@@ -2,7 +2,7 @@
 # make test    set up .venv with what the tests need, run them
 # make check   what CI holds every change to: format, lint, types, tests
 # make accuracy  measure the error of every map against 50 digits; make bench: speed as ratios, in one run
-PYTHON ?= python3.11
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
