@@ -16,7 +16,7 @@ class Budget(NamedTuple):
 
 ACCURACY = {
     "forward": Budget(2, "two or three rounded operations after an exponential within 1 ULP"),
-    "inverse": Budget(2, "one rounded difference and a logarithm within 1 ULP; measured 1.9"),
+    "inverse": Budget(2, "one rounded difference and a logarithm within 1 ULP; measured 2.0"),
     "log_abs_det": Budget(5, "log|slope| passes through 0 while its terms do not; measured 4.0 (JAX, tanh link, near raw = 0)"),
     "pullback": Budget(3, "an exponential, a division and the product with the cotangent; measured 2.0"),
     "log_abs_det_gradient": Budget(3, "tanh, within 1 ULP, or a sigmoid; measured 2.0"),
@@ -26,7 +26,11 @@ ACCURACY = {
 VECTOR_SUMS = Budget(10, "running sums along the vector; measured 7.9 (simplex of 21, raw up to 9)")
 
 # (backend, sample, verb): what one backend needs beyond the above.
-ACCURACY_EXCEPTIONS: dict[tuple[str, str, str], Budget] = {}
+ACCURACY_EXCEPTIONS: dict[tuple[str, str, str], Budget] = {
+    ("jax", "interval-decimal", "inverse"): Budget(
+        3, "next to the middle: the rounded difference, then XLA's log twice; measured 3.0"
+    ),
+}
 
 
 def accuracy(backend: str, sample: str, verb: str) -> Budget:

@@ -129,7 +129,10 @@ WRONG = {
     "simplex of a number": (lambda: iso.Simplex().raw_shape(()), "a value of shape () has no axis -1"),
     "axis not there": (lambda: iso.Simplex(axis=2).raw_shape((3, 4)), "a value of shape (3, 4) has no axis 2"),
     "overflow in float32": (lambda: iso.Interval(0, 1e300).numbers(np.float32), "overflows in float32"),
-    "bounds one number in float32": (lambda: iso.Interval(1, 1 + 1e-12).numbers(np.float32), "the same number in float32"),
+    "bounds one number in float32": (
+        lambda: iso.Interval(1, 1 + 1e-12).numbers(np.float32),
+        "number in float32; use a wider dtype",
+    ),
 }
 
 

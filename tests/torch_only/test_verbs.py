@@ -275,7 +275,7 @@ def test_bounds_are_those_of_the_dtype_not_of_float32() -> None:
     assert forward(iso.Interval(0.1, 0.9), far).tolist() == [0.1, 0.9]
     with pytest.raises(SpecError, match="overflows in float32"):
         forward(iso.Interval(0, 1e300), torch.zeros(1))
-    with pytest.raises(SpecError, match="the same number in float32"):
+    with pytest.raises(SpecError, match="number in float32; use a wider dtype"):
         forward(iso.Interval(1, 1 + 1e-12), torch.zeros(1))
 
 
@@ -315,6 +315,22 @@ def test_projection_on_the_simplex(point: list[float], nearest: list[float]) -> 
 )
 def test_projection_on_the_ordered_vectors(point: list[float], nearest: list[float]) -> None:
     assert project(iso.Ordered(), torch.tensor(point, dtype=torch.float64)).tolist() == nearest
+
+
+@pytest.mark.parametrize(
+    ("raw", "value"),
+    [
+        ([1.0, 800.0, 2.0], [1.0, np.inf, np.inf]),
+        ([1.0, np.inf, 2.0], [1.0, np.inf, np.inf]),
+        ([0.0, np.nan], [np.nan, np.nan]),
+        ([-np.inf, 0.0, 0.0], [-np.inf, -np.inf, -np.inf]),
+        ([1.0, -np.inf, 0.0], [1.0, 1.0, 2.0]),
+    ],
+    ids=str,
+)
+def test_an_infinite_gap_spoils_only_what_follows_and_nan_all(raw: list[float], value: list[float]) -> None:
+    spec = iso.Ordered(link="exp")
+    np.testing.assert_array_equal(forward(spec, torch.tensor(raw, dtype=torch.float64)).numpy(), value)
 
 
 def test_initial_is_zero_or_drawn_from_numpy() -> None:
