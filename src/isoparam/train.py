@@ -13,6 +13,7 @@ from isoparam.errors import NonFiniteError, SaturationWarning
 from isoparam.optimizers import Optimizer
 from isoparam.plan import Plan, Rows, history
 from isoparam.problem import Problem
+from isoparam.reads import check_reads
 from isoparam.run import Run, Stopped
 from isoparam.settings import check_settings, length_for, plan_for
 
@@ -85,7 +86,10 @@ def train(
     steps, tol_grad = length_for(problem.recipe, steps, tol_grad)
     plan = plan_for(problem, optimizer, seed, dtype, device, record, record_every)
     implementation = load(backend).train
-    problem.loss_for(backend)
+    where = (plan.seed, plan.dtype, plan.device)
+    check_reads(
+        problem, backend, lambda probe: implementation.evaluate(probe, implementation.start(probe, *where), None, *where[1:])
+    )
     loop = implementation.Loop(problem, plan)
     loop.advance(0)  # compiles
     loop.values()

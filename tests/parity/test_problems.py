@@ -1,5 +1,7 @@
 """Losses of the built-in problems, and what stands in front of them: start, values and gradients at one point."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -48,3 +50,22 @@ def test_evaluate_takes_a_batch_of_its_own():
 def test_evaluate_refuses_other_parameters(backend):
     with pytest.raises(iso.errors.SpecError, match=r"raw has shapes .*; problem 'scalar' has"):
         load(backend).train.evaluate(iso.problems.get("scalar"), {"x": np.zeros(2)})
+
+
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+def test_a_constraint_that_neither_init_nor_the_loss_knows_is_refused(backend: str) -> None:
+    loss = {"torch": lambda values, batch: values["x"] ** 2, "jax": lambda values, batch: values["x"] ** 2}
+    problem = iso.Problem(name="p", constraints={"yy": iso.Positive()}, init={"x": 0.5}, loss=loss)
+    with pytest.raises(iso.errors.SpecError, match=r"constraints\['yy'\] names no parameter.*did you mean 'x'"):
+        iso.train(problem, backend, optimizer=iso.SGD(lr=0.1), steps=1)
+
+
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+@pytest.mark.parametrize(
+    "read", [lambda v: v["x"] * v["y"], lambda v: sum({**v}.values()), lambda v: (lambda x, y: x * y)(**v)]
+)
+def test_a_constrained_name_that_only_the_loss_knows_starts_at_raw_zero(backend: str, read: Any) -> None:
+    loss = {"torch": lambda values, batch: read(values), "jax": lambda values, batch: read(values)}
+    problem = iso.Problem(name="p", constraints={"y": iso.Interval(0, 2)}, init={"x": 0.5}, loss=loss)
+    run = iso.train(problem, backend, optimizer=iso.SGD(lr=0.1), steps=1)
+    assert run.history["y"][0] == 1.0
