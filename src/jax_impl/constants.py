@@ -9,14 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from isoparam.specs import Interval
-from isoparam.specs.base import Bound, bound_in, plain
+from isoparam.specs import GreaterThan, Interval, LessThan
+from isoparam.specs.base import bound_in, plain
 from isoparam.specs.numbers import Helmert, IntervalNumbers, helmert
 
 
-def bound_like(bound: Bound, array: Array) -> Any:
-    """A bound in the dtype of an array: a float, or an array on its device."""
-    return _placed(plain(bound_in(bound, _numpy(array))))
+def bound_like(spec: GreaterThan | LessThan, array: Array) -> Any:
+    """The bound of a half line in the dtype of an array: a float, or an array on its device."""
+    return _placed(plain(bound_in(spec.bound, _numpy(array))))
 
 
 def numbers_like(spec: Interval, array: Array) -> IntervalNumbers:

@@ -10,16 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor as Array
 
-from isoparam.specs import Interval
-from isoparam.specs.base import Bound, bound_in, plain
+from isoparam.specs import GreaterThan, Interval, LessThan
+from isoparam.specs.base import bound_in, plain
 from isoparam.specs.numbers import Helmert, IntervalNumbers, helmert
 
 NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 
 
-def bound_like(bound: Bound, array: Array) -> Any:
-    """A bound in the dtype of an array: a float, or an array on its device."""
-    return _bound(bound, array.dtype, array.device)
+def bound_like(spec: GreaterThan | LessThan, array: Array) -> Any:
+    """The bound of a half line in the dtype of an array: a float, or an array on its device."""
+    return _bound(spec, array.dtype, array.device)
 
 
 def numbers_like(spec: Interval, array: Array) -> IntervalNumbers:
@@ -33,8 +33,9 @@ def helmert_like(array: Array) -> Helmert:
 
 
 @torch.compiler.assume_constant_result
-def _bound(bound: Bound, dtype: torch.dtype, device: torch.device) -> Any:
-    return _placed(plain(bound_in(bound, NUMPY[dtype])), device)
+def _bound(spec: GreaterThan | LessThan, dtype: torch.dtype, device: torch.device) -> Any:
+    # The spec and not its bound, which is a float: of the second float that it meets, torch.compile makes a variable.
+    return _placed(plain(bound_in(spec.bound, NUMPY[dtype])), device)
 
 
 @torch.compiler.assume_constant_result

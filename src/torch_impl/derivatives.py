@@ -62,8 +62,6 @@ def _with_derivatives(push: Callable[..., Tensor], pull: Callable[..., Tensor], 
         class Both(torch.autograd.Function):
             """Reverse and forward mode, composable with the transforms of torch.func."""
 
-            generate_vmap_rule = True
-
             @staticmethod
             def forward(*inputs: Any) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
                 return function(*inputs)
@@ -79,13 +77,23 @@ def _with_derivatives(push: Callable[..., Tensor], pull: Callable[..., Tensor], 
 
             @staticmethod
             def jvp(ctx: Any, tangent: Tensor, *_: Any) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-                return push(*_kept(ctx), tangent)
+                inputs, output = _kept(ctx)
+                # torch switches forward mode off in here, which would make the derivative of this derivative 0.
+                with forward_ad._set_fwd_grad_enabled(True):
+                    return push(tuple(_primal(entry) for entry in inputs), _primal(output), tangent)
+
+            @staticmethod
+            def vmap(_: Any, in_dims: tuple[int, ...], x: Tensor, *constants: Any) -> tuple[Tensor, int]:  # pyright: ignore[reportIncompatibleMethodOverride]
+                # Only x has a batch axis. In front it is out of the way of the last axis and of constants.
+                return Both.apply(x.movedim(in_dims[0], 0), *constants), 0
 
         _declare(Reverse, [Parameter("ctx", Parameter.POSITIONAL_OR_KEYWORD), *signature(function).parameters.values()])
         _declare(Both, list(signature(function).parameters.values()))
 
         @wraps(function)
         def differentiable(*inputs: Any) -> Tensor:
+            if torch.compiler.is_exporting():  # an exported program keeps the body only, and of a Function without gradient
+                return function(*inputs)
             if torch.compiler.is_compiling():
                 return Reverse.apply(*inputs)
             if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
@@ -110,6 +118,11 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> list[Tensor]:
     ctx.save_for_backward(*tensors, output)
     ctx.plain = tuple(None if isinstance(entry, Tensor) else entry for entry in inputs)
     return [*tensors, output]
+
+
+def _primal(entry: Any) -> Any:
+    """A tensor without its tangent at the present level of forward mode; outer levels stay."""
+    return forward_ad.unpack_dual(entry).primal if isinstance(entry, Tensor) else entry
 
 
 def _kept(ctx: Any) -> tuple[tuple[Any, ...], Tensor]:

@@ -63,9 +63,11 @@ def softplus_inverse(y: Array) -> Array:
     Within (0.35, 1.1), around its zero at ln 2, as log1p(2 expm1(y - ln 2)); elsewhere log(expm1(y)); above 40 it is y.
     """
     ln2, ln2_tail = LN2[y.dtype]
-    middle = log1p(2 * expm1((y - shielded(ln2, y)) - ln2_tail))
+    near = (y > 0.35) & (y < 1.1)
+    # Under torch.func torch.compile differentiates this body, where a nan of the part not taken would show.
+    middle = log1p(2 * expm1((torch.where(near, y, 1.0) - shielded(ln2, y)) - ln2_tail))
     outer = log(expm1(torch.clamp(y, max=40.0)))
-    return torch.where(y > 40, y, torch.where((y > 0.35) & (y < 1.1), middle, outer))
+    return torch.where(y > 40, y, torch.where(near, middle, outer))
 
 
 def log_ratio(left: Array, right: Array, half_difference: Array, half_sum: Any) -> Array:
@@ -174,8 +176,7 @@ def cumsum(x: Array) -> Array:
 def helmert_softmax(x: Array) -> Array:
     """softmax(H^T x) along the last axis: n numbers to n + 1 positive ones that sum to 1."""
     _, exponent, rest = _helmert_exponents(x)
-    weights = exp(exponent)
-    weights = weights + weights * rest
+    weights = exp(exponent) * (1 + rest)  # not weights + weights * rest, whose product may underflow
     return weights / sum_once(weights)
 
 

@@ -64,11 +64,11 @@ class PositiveRule(Rule[Array]):
 class GreaterThanRule(Rule[Array]):
     @staticmethod
     def forward(spec: GreaterThan, raw: Array) -> Array:
-        return bound_like(spec.bound, raw) + gap(spec.link, raw)
+        return bound_like(spec, raw) + gap(spec.link, raw)
 
     @staticmethod
     def inverse(spec: GreaterThan, value: Array) -> Array:
-        return gap_inverse(spec.link, value, shielded(bound_like(spec.bound, value), value))
+        return gap_inverse(spec.link, value, shielded(bound_like(spec, value), value))
 
     @staticmethod
     def log_abs_det(spec: GreaterThan, raw: Array) -> Array:
@@ -76,23 +76,23 @@ class GreaterThanRule(Rule[Array]):
 
     @staticmethod
     def project(spec: GreaterThan, point: Array) -> Array:
-        bound = bound_like(spec.bound, point)
+        bound = bound_like(spec, point)
         return torch.where(point < bound, bound, point)
 
     @staticmethod
     def contains(spec: GreaterThan, value: Array) -> Array:
-        return (value > bound_like(spec.bound, value)) & torch.isfinite(value)
+        return (value > bound_like(spec, value)) & torch.isfinite(value)
 
 
 @RULES.implements(LessThan)
 class LessThanRule(Rule[Array]):
     @staticmethod
     def forward(spec: LessThan, raw: Array) -> Array:
-        return bound_like(spec.bound, raw) - gap(spec.link, mirrored(spec, raw))
+        return bound_like(spec, raw) - gap(spec.link, mirrored(spec, raw))
 
     @staticmethod
     def inverse(spec: LessThan, value: Array) -> Array:
-        return mirrored(spec, gap_inverse(spec.link, shielded(bound_like(spec.bound, value), value), value))
+        return mirrored(spec, gap_inverse(spec.link, shielded(bound_like(spec, value), value), value))
 
     @staticmethod
     def log_abs_det(spec: LessThan, raw: Array) -> Array:
@@ -100,12 +100,12 @@ class LessThanRule(Rule[Array]):
 
     @staticmethod
     def project(spec: LessThan, point: Array) -> Array:
-        bound = bound_like(spec.bound, point)
+        bound = bound_like(spec, point)
         return torch.where(point > bound, bound, point)
 
     @staticmethod
     def contains(spec: LessThan, value: Array) -> Array:
-        return (value < bound_like(spec.bound, value)) & torch.isfinite(value)
+        return (value < bound_like(spec, value)) & torch.isfinite(value)
 
 
 @RULES.implements(Interval)

@@ -162,8 +162,10 @@ def initial(spec: Any, value_shape: Any, rng: np.random.Generator | None = None,
 
 
 def is_concrete(array: Any) -> bool:
-    """Whether the numbers can be looked at: not under compile, vmap or grad."""
+    """Whether the numbers can be looked at: not under compile, vmap, grad or a tracer."""
     if torch.compiler.is_compiling() or not isinstance(array, Array) or array.is_meta:
+        return False
+    if torch._C._get_dispatch_mode(torch._C._TorchDispatchModeKey.PROXY) is not None:
         return False
     return type(array).__name__ != "FakeTensor" and not is_functorch_wrapped_tensor(array)
 

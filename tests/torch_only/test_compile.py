@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import torch
 
+import isoparam as iso
 from budgets import HESSIAN, IN_COMPILE, JACOBIAN
 from isoparam.errors import DomainError
-from isoparam.torch import forward, inverse
+from isoparam.torch import Constrained, forward, inverse
 from oracle.judge import true_hessian, true_jacobian
 from oracle.rounding import normwise, ulps
 from samples import SAMPLES, Sample, turning_points, weights_of
@@ -68,6 +69,7 @@ SECOND_MODES = {
     "hessian": lambda function, raw: torch.func.hessian(function)(raw),
     "reverse over reverse": lambda function, raw: torch.func.jacrev(torch.func.jacrev(function))(raw),
     "reverse over forward": lambda function, raw: torch.func.jacrev(torch.func.jacfwd(function))(raw),
+    "forward over forward": lambda function, raw: torch.func.jacfwd(torch.func.jacfwd(function))(raw),
     "autograd twice": lambda function, raw: torch.autograd.functional.hessian(function, raw),
 }
 
@@ -94,6 +96,21 @@ def test_second_derivatives(sample: Sample, mode: str) -> None:
     for raw in turning_points(sample):
         got = SECOND_MODES[mode](lambda x: torch.sum(torch.tensor(weights) * forward(sample.spec, x)), torch.tensor(raw))
         check(sample, got, true_hessian(sample, raw, weights), HESSIAN.allowed)
+
+
+@each_sample
+def test_forward_through_vmap_through_forward(sample: Sample) -> None:
+    """Each level of forward mode takes off its own tangents only, also where a vmap stands between two levels."""
+    weights = torch.tensor(weights_of(sample))
+    for row in turning_points(sample):
+        raw, along = torch.tensor(row), torch.cos(torch.arange(1.0, len(row) + 1, dtype=torch.float64))
+
+        def slope(x: torch.Tensor, along: torch.Tensor = along) -> torch.Tensor:
+            return torch.func.jvp(lambda y: torch.sum(weights * forward(sample.spec, y)), (x,), (along,))[1]
+
+        got = torch.func.jvp(lambda x: torch.func.vmap(slope, in_dims=1)(torch.stack([x, 2 * x], 1)), (raw,), (along,))[1]
+        alone = [factor * torch.func.grad(slope)(factor * raw) @ along for factor in (1, 2)]
+        torch.testing.assert_close(got, torch.stack(alone), rtol=1e-13, atol=1e-15)
 
 
 @each_sample
@@ -176,3 +193,58 @@ def test_compiled_inverse_gives_nan_outside_and_inf_on_a_border() -> None:
         inverse(unit, value)
     raw = torch.compile(lambda v: inverse(unit, v), fullgraph=True, backend="eager")(value)
     np.testing.assert_array_equal(raw.numpy(), [0.0, np.nan, np.nan, -np.inf, np.inf])
+
+
+def test_func_grad_inside_compile_of_an_inverse() -> None:
+    """At both ends, too, where one of the formulas behind softplus_inverse is nan."""
+    spec = iso.Positive()
+    value = torch.tensor([1e-300, 0.2, 0.36, np.log(2.0), 1.2, 39.0, 41.0, 800.0, 1e300], dtype=torch.float64)
+
+    def slopes(value: torch.Tensor) -> torch.Tensor:
+        return torch.func.grad(lambda v: torch.sum(inverse(spec, v)))(value)
+
+    compiled = torch.compile(slopes, fullgraph=True, backend="eager")(value)
+    torch.testing.assert_close(compiled, -1 / torch.expm1(-value), rtol=1e-14, atol=0)
+
+
+CHANGING = {
+    "half lines": [iso.GreaterThan(1.0), iso.GreaterThan(2.0), iso.GreaterThan(3.0)],
+    "array bounds": [iso.LessThan([1.0, 2.0]), iso.LessThan([1.0, 3.0]), iso.LessThan(0.0)],
+    "intervals": [iso.Interval(0, 1), iso.Interval(0, 2), iso.Interval(0, 2, link="tanh")],
+}
+
+
+@pytest.mark.parametrize("specs", CHANGING.values(), ids=CHANGING)
+def test_one_compiled_function_serves_several_specs(specs: list[iso.Spec]) -> None:
+    """The numbers of a spec are constants of the compiled code: with another spec they are others."""
+    raw = torch.tensor([0.3, -1.2], dtype=torch.float64)
+    compiled = torch.compile(lambda spec, raw: forward(spec, raw), fullgraph=True, backend="eager")
+    for spec in (*specs, *specs):
+        torch.testing.assert_close(compiled(spec, raw), forward(spec, raw), rtol=1e-15, atol=0)
+
+
+@pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr Node")  # torch's own, from a strict export
+@pytest.mark.parametrize("strict", [True, False], ids=["strict", "traced"])
+def test_an_exported_module_can_be_trained(strict: bool) -> None:
+    class Scaled(torch.nn.Module):
+        x = Constrained(iso.Interval(0, 1))
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.x = 0.3
+
+        def forward(self, a: torch.Tensor) -> torch.Tensor:
+            return torch.sum(self.x * a)
+
+    exported = torch.export.export(Scaled(), (torch.ones(2),), strict=strict).module()
+    exported(torch.ones(2)).backward()
+    (leaf,) = exported.parameters()
+    assert leaf.grad is not None
+    assert leaf.grad.item() == pytest.approx(2 * 0.3 * 0.7, rel=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr Node")  # torch's own, of the mask of a where
+def test_an_inverse_can_be_linearized() -> None:
+    value = torch.tensor([0.2, 0.5], dtype=torch.float64)
+    _, push = torch.func.linearize(lambda v: inverse(iso.UnitInterval(), v), value)
+    torch.testing.assert_close(push(torch.ones(2, dtype=torch.float64)), 1 / (value * (1 - value)), rtol=1e-14, atol=0)
