@@ -159,6 +159,8 @@ def _fit(loop: Any, session: _Session, steps: int, tol_grad: float | None, callb
             elapsed = perf_counter() - clock
             kept = session.rows(done, rows)
             stop = _earliest(rows, kept, done, tol_grad, callbacks)
+            if stop is None and done + count == steps and not np.isfinite(loop.state()["raw"]).all():
+                stop = _Stop(steps, "non_finite")  # no further row would show what the last update did
             if stop is not None:
                 return _end(loop, session, before, kept, stop)
             session.parts.append(kept)

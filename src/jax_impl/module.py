@@ -67,7 +67,7 @@ class Constrained:
         self.spec = spec
         self.start = as_start(start)
         self.name = ""
-        self.raw_name = "_raw"
+        self.raw_name = ""
 
     def __set_name__(self, owner: type, name: str) -> None:
         if self.name not in ("", name):
@@ -201,6 +201,8 @@ def _members(node: Any) -> list[tuple[str, Any]]:
 
 def _leaf(instance: object, raw_name: str) -> Any:
     """The raw leaf of a module; None before the first assignment."""
+    if not raw_name:
+        raise SpecError("a Constrained set on a finished class has no name; write x = Constrained(...) inside the class body")
     return getattr(instance, raw_name, None)
 
 

@@ -42,10 +42,14 @@ def evaluate_at(
     A parameter that the loss does not use has the gradient 0.
 
     Raises:
-        SpecError: for a loss that is no scalar array.
+        SpecError: for a loss that is no scalar array, or one that changes its arguments in place.
     """
     values, whole = values_of(layout, leaves)
+    given = (*whole, *batch.values())
+    before = [array._version for array in given]
     loss = function(dict(values), batch)
+    if before != [array._version for array in given]:
+        raise SpecError("the loss changes values or batch in place, for the next step too; write x = x - 1 for x.sub_(1)")
     if not isinstance(loss, Array):
         raise SpecError(f"the loss is {loss!r}; it must be a torch tensor of shape (), computed from values")
     if loss.ndim or not loss.is_floating_point():

@@ -212,3 +212,10 @@ def test_examples_of(name):
     found = doctest.testmod(import_module(name))
     assert found.attempted
     assert not found.failed
+
+
+def test_an_overflow_of_the_last_update_is_found():
+    steep = problem(lambda v, b: 1e300 * v["x"] ** 2, constraints={}, init={"x": 0.5})
+    with pytest.raises(iso.errors.NonFiniteError, match="at step 1") as caught:
+        iso.train(steep, backend=BACKEND, optimizer=iso.SGD(lr=1e300), steps=1)
+    assert (caught.value.run.steps, caught.value.run.values["x"], len(caught.value.run.history["loss"])) == (0, 0.5, 1)

@@ -149,6 +149,17 @@ def test_one_constrained_serves_one_name():
     assert "is both 'x' and 'y'" in str(cause)
 
 
+def test_a_constrained_without_a_name_is_refused():
+    class Late(nn.Module):
+        pass
+
+    Late.x, Late.y = Constrained(iso.Positive()), Constrained(iso.Interval(0, 1))  # would share one leaf
+    with pytest.raises(SpecError, match="has no name; write x = Constrained"):
+        Late().x = 0.5
+    with pytest.raises(SpecError, match="has no name; write x = Constrained"):
+        _ = Late().x
+
+
 @pytest.mark.parametrize("spec", [iso.Positive, 0.3, None], ids=str)
 def test_only_a_spec_constrains(spec):
     with pytest.raises(SpecError, match="expected a spec such as"):

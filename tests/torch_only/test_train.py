@@ -198,3 +198,27 @@ def test_examples_of(name):
     found = doctest.testmod(import_module(name))
     assert found.attempted
     assert not found.failed
+
+
+def test_an_overflow_of_the_last_update_is_found():
+    steep = problem(lambda v, b: 1e300 * v["x"] ** 2, constraints={}, init={"x": 0.5})
+    with pytest.raises(iso.errors.NonFiniteError, match="at step 1") as caught:
+        iso.train(steep, backend=BACKEND, optimizer=iso.SGD(lr=1e300), steps=1)
+    assert (caught.value.run.steps, caught.value.run.values["x"], len(caught.value.run.history["loss"])) == (0, 0.5, 1)
+
+
+def shrunk(values, batch):
+    with torch.no_grad():
+        values["x"].mul_(0.5)
+    return squared(values, batch)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [lambda v, b: squared({"x": v["x"].mul_(2.0)}, b), shrunk, lambda v, b: (v["x"] - b["a"].sub_(1.0)).pow(2).sum()],
+    ids=["value", "value without grad", "batch"],
+)
+def test_a_loss_that_changes_its_arguments_in_place_is_refused(loss):
+    """Data would drift from step to step, and the history would show what the loss left behind."""
+    with pytest.raises(iso.errors.SpecError, match="the loss changes values or batch in place"):
+        iso.train(problem(loss, data={"a": np.ones(3)}), backend=BACKEND, optimizer=iso.SGD(), steps=2)
