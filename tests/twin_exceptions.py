@@ -5,4 +5,8 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
         "optim.py",
         "OptaxState",
     ): "optax hands its state to the caller; torch's optimizer keeps its own, so there is no such class",
+    (
+        "derivatives.py",
+        "settings_for",
+    ): "JAX can forbid float64 and broadcasting between ranks, which rules and derivatives need; torch has no such settings",
 }

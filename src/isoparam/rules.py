@@ -42,8 +42,11 @@ class Rule(ABC, Generic[Array]):
 
     @staticmethod
     @abstractmethod
-    def contains(spec: Any, value: Array) -> Array:
-        """Whether `inverse` is finite here: boolean, one per entry (scalar), vector or matrix."""
+    def contains(spec: Any, value: Array, eps: float) -> Array:
+        """Whether `inverse` is finite here: boolean, one per entry (scalar), vector or matrix.
+
+        `eps` is that of the dtype that came in, which may be narrower than that of `value`.
+        """
 
 
 class Registry:

@@ -1,10 +1,28 @@
 """Hand-written derivatives: one decorator for elementwise maps, one for maps along the last axis."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import wraps
 from typing import Any
 
 import jax
+import numpy as np
+
+
+def settings_for(array: Any) -> ExitStack:
+    """The settings that rules and derivatives compute in, for the time of a block, whatever those of the program are.
+
+    # No twin: JAX can forbid float64 and the broadcasting of shapes of different lengths; torch has no such settings.
+
+    A derivative of a compiled map is traced after the call of the map has returned, so both have to ask for them.
+    """
+    stack = ExitStack()
+    config: Any = jax.config
+    if array.dtype == np.float64 and not config.jax_enable_x64:
+        stack.enter_context(jax.enable_x64(True))
+    if config.jax_numpy_rank_promotion != "allow":
+        stack.enter_context(jax.numpy_rank_promotion("allow"))
+    return stack
 
 
 def with_slope(slope: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -19,7 +37,12 @@ def with_slope(slope: Callable[..., Any]) -> Callable[[Callable[..., Any]], Call
         @wraps(function)
         def differentiable(x: Any, *constants: Any) -> Any:
             bound = jax.custom_jvp(lambda x: function(x, *constants))
-            bound.defjvp(lambda primals, tangents: (bound(*primals), slope(*primals, *constants) * tangents[0]))
+
+            @bound.defjvp
+            def _(primals: tuple[Any], tangents: tuple[Any]) -> tuple[Any, Any]:
+                with settings_for(primals[0]):
+                    return bound(*primals), slope(*primals, *constants) * tangents[0]
+
             return bound(x)
 
         return differentiable
@@ -39,8 +62,9 @@ def with_rule(push: Callable[..., Any], pull: Callable[..., Any]) -> Callable[[C
 
         @differentiable.defjvp
         def _(primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, Any]:
-            value = differentiable(*primals)
-            return value, push(primals[0], value, tangents[0])
+            with settings_for(primals[0]):
+                value = differentiable(*primals)
+                return value, push(primals[0], value, tangents[0])
 
         return wraps(function)(differentiable)
 

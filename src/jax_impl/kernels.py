@@ -166,8 +166,7 @@ def cumsum(x: Array) -> Array:
 def helmert_softmax(x: Array) -> Array:
     """softmax(H^T x) along the last axis: n numbers to n + 1 positive ones that sum to 1."""
     _, exponent, rest = _helmert_exponents(x)
-    weights = exp(exponent)
-    weights = weights + weights * rest
+    weights = exp(exponent) * (1 + rest)  # not weights + weights * rest, whose product may underflow
     return weights / sum_once(weights)
 
 

@@ -242,7 +242,7 @@ def _first_raw(spec: Spec, array: Array, start: Start) -> Array:
         return inverse(spec, _cast(numbers, array.dtype))
     if start == "value":
         return inverse(spec, array)
-    if is_concrete(array) and not bool(jnp.isfinite(array).all()):
+    if is_concrete(array) and not np.isfinite(np.asarray(array)).all():
         raise DomainError("assigned a number that is not finite")
     if start == "raw":
         spec.value_shape(array.shape)

@@ -33,7 +33,7 @@ class RealRule(Rule[Array]):
         return point
 
     @staticmethod
-    def contains(spec: Real, value: Array) -> Array:
+    def contains(spec: Real, value: Array, eps: float) -> Array:
         return jnp.isfinite(value)
 
 
@@ -56,7 +56,7 @@ class PositiveRule(Rule[Array]):
         return jnp.where(point < 0, 0.0, point)
 
     @staticmethod
-    def contains(spec: Positive, value: Array) -> Array:
+    def contains(spec: Positive, value: Array, eps: float) -> Array:
         return (value > 0) & jnp.isfinite(value)
 
 
@@ -80,7 +80,7 @@ class GreaterThanRule(Rule[Array]):
         return jnp.where(point < bound, bound, point)
 
     @staticmethod
-    def contains(spec: GreaterThan, value: Array) -> Array:
+    def contains(spec: GreaterThan, value: Array, eps: float) -> Array:
         return (value > bound_like(spec, value)) & jnp.isfinite(value)
 
 
@@ -104,7 +104,7 @@ class LessThanRule(Rule[Array]):
         return jnp.where(point > bound, bound, point)
 
     @staticmethod
-    def contains(spec: LessThan, value: Array) -> Array:
+    def contains(spec: LessThan, value: Array, eps: float) -> Array:
         return (value < bound_like(spec, value)) & jnp.isfinite(value)
 
 
@@ -132,7 +132,7 @@ class IntervalRule(Rule[Array]):
         return jnp.where(point < n.low, n.low, jnp.where(point > n.high, n.high, point))
 
     @staticmethod
-    def contains(spec: Interval, value: Array) -> Array:
+    def contains(spec: Interval, value: Array, eps: float) -> Array:
         n = numbers_like(spec, value)
         return (value > n.low) & (value < n.high)
 
@@ -156,7 +156,7 @@ class UnitIntervalRule(Rule[Array]):
         return jnp.where(point < 0, 0.0, jnp.where(point > 1, 1.0, point))
 
     @staticmethod
-    def contains(spec: UnitInterval, value: Array) -> Array:
+    def contains(spec: UnitInterval, value: Array, eps: float) -> Array:
         return (value > 0) & (value < 1)
 
 

@@ -1,7 +1,6 @@
 """The public verbs: check the arguments once, move the axis, call the rule, give back the dtype that came in."""
 
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from typing import Any
 
 import jax
@@ -12,6 +11,7 @@ from jax.core import Tracer
 
 from isoparam.errors import DomainError, SpecError
 from isoparam.specs import Spec, VectorSpec
+from jax_impl.derivatives import settings_for
 from jax_impl.registry import RULES
 
 
@@ -60,7 +60,8 @@ def inverse(spec: Spec, value: Array, check: bool = True) -> Array:
         0.0
     """
     if check and is_concrete(value):
-        inside = np.asarray(contains(spec, value))
+        with jax.ensure_compile_time_eval():  # inside jit, operations on plain numbers are traced too
+            inside = np.asarray(contains(spec, value))
         if not inside.all():
             raise DomainError(_outside(spec, np.asarray(value), inside))
     return _apply(spec, value, "value", _checked(spec).raw_shape, RULES[type(spec)].inverse, moved=True)
@@ -107,7 +108,8 @@ def contains(spec: Spec, value: Array) -> Array:
     """Whether a value lies inside the set, so that `inverse` accepts it: not on a border that only raw = inf reaches.
 
     Returns:
-        Booleans: one per entry (scalar specs), per vector, or per matrix. A simplex may miss its sum by 4 N eps.
+        Booleans: one per entry (scalar specs), per vector, or per matrix. A simplex of N weights
+        may miss its sum by 4 eps of the dtype of the value, and 4 N eps of float32 or float64, in which it is summed.
 
     Raises:
         SpecError: for something that is no floating array, or a shape that does not fit the spec.
@@ -118,7 +120,12 @@ def contains(spec: Spec, value: Array) -> Array:
         >>> contains(iso.Positive(), jnp.asarray([1.0, 0.0])).tolist()
         [True, False]
     """
-    return _apply(spec, value, "value", _checked(spec).raw_shape, RULES[type(spec)].contains, moved=False)
+    rule = RULES[type(_checked(spec))]
+
+    def within(spec: Spec, wide: Array) -> Array:
+        return rule.contains(spec, wide, float(jnp.finfo(value.dtype).eps))
+
+    return _apply(spec, value, "value", spec.raw_shape, within, moved=False)
 
 
 def raw_shape(spec: Spec, value_shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -162,7 +169,7 @@ def initial(spec: Any, value_shape: Any, rng: np.random.Generator | None = None,
     numbers = np.zeros(shape) if rng is None else rng.standard_normal(shape)
     if dtype is None:
         return jnp.asarray(numbers, dtype=float)
-    with _precision_of(np.zeros((), dtype)):
+    with settings_for(np.zeros((), dtype)):
         return jnp.asarray(numbers, dtype=dtype)
 
 
@@ -177,7 +184,7 @@ def _apply(
     """Check `array`, run `rule` on it in float32 or float64 with the axis of a vector spec last, and undo both."""
     _check(spec, array, name)
     result_shape(array.shape)
-    with _precision_of(array):
+    with settings_for(array):
         array = jnp.asarray(array)
         dtype = array.dtype
         wide = array if dtype in (jnp.float32, jnp.float64) else array.astype(jnp.float32)
@@ -200,12 +207,6 @@ def _check(spec: Spec, array: Any, name: str) -> None:
         raise SpecError(f"{spec}: {name} must be a JAX or numpy array, got {type(array).__name__}: use jnp.asarray({name})")
     if not jnp.issubdtype(array.dtype, jnp.floating):
         raise SpecError(f"{spec}: {name} must be floating, got {array.dtype}; write 1.0 for 1, or {name}.astype(float)")
-
-
-def _precision_of(array: Any) -> Any:
-    """float64 arrays keep their dtype in a program that has x64 off."""
-    wide = array.dtype == np.float64 and not jax.config.jax_enable_x64  # pyright: ignore[reportAttributeAccessIssue]
-    return jax.enable_x64(True) if wide else nullcontext()
 
 
 def _outside(spec: Spec, value: np.ndarray, inside: np.ndarray) -> str:

@@ -32,8 +32,8 @@ class SimplexRule(Rule[Array]):
         return project_simplex(point)
 
     @staticmethod
-    def contains(spec: Simplex, value: Array) -> Array:
-        tolerance = 4 * value.shape[-1] * torch.finfo(value.dtype).eps
+    def contains(spec: Simplex, value: Array, eps: float) -> Array:
+        tolerance = 4 * eps + 4 * value.shape[-1] * torch.finfo(value.dtype).eps
         sums_to_one = torch.abs(torch.sum(value, dim=-1) - 1) <= tolerance
         return torch.all(value > 0, dim=-1) & sums_to_one
 
@@ -57,5 +57,5 @@ class OrderedRule(Rule[Array]):
         return project_ordered(point)
 
     @staticmethod
-    def contains(spec: Ordered, value: Array) -> Array:
+    def contains(spec: Ordered, value: Array, eps: float) -> Array:
         return torch.all(value[..., 1:] > value[..., :-1], dim=-1) & torch.all(torch.isfinite(value), dim=-1)

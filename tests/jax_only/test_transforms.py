@@ -11,7 +11,7 @@ import pytest
 import isoparam as iso
 from budgets import HESSIAN, JACOBIAN
 from isoparam.errors import DomainError
-from isoparam.jax import forward, inverse
+from isoparam.jax import forward, inverse, log_abs_det
 from oracle.judge import true_hessian, true_jacobian
 from oracle.rounding import normwise, ulps
 from samples import SAMPLES, Sample, turning_points, weights_of
@@ -121,3 +121,50 @@ def test_compiled_inverse_gives_nan_outside_and_inf_on_a_border() -> None:
         inverse(iso.UnitInterval(), value)
     raw = jax.jit(partial(inverse, iso.UnitInterval()))(value)
     np.testing.assert_array_equal(raw, [0.0, np.nan, np.nan, -np.inf, np.inf])
+
+
+ARRAY_BOUNDS = (iso.GreaterThan([0.0, 1.0]), iso.LessThan([0.0, 1.0], link="exp"), iso.Interval([0.0, 1.0], 2), iso.Simplex())
+AROUND = {
+    "jit": jax.jit,
+    "checkpoint": jax.checkpoint,
+    "scan": lambda f: lambda x: jax.lax.scan(lambda total, _: (total + f(x), None), 0.0, length=1)[0],
+    "cond": lambda f: lambda x: jax.lax.cond(x[0] < 9, f, lambda x: 0.0, x),
+}
+
+
+@pytest.mark.parametrize("around", AROUND)
+@pytest.mark.parametrize("spec", ARRAY_BOUNDS, ids=str)
+def test_derivatives_of_what_is_traced_already(spec: iso.Spec, around: str) -> None:
+    """No number of a spec belongs to the trace of the map, which is over when the derivative is taken."""
+
+    def total(raw: jax.Array) -> jax.Array:
+        return jnp.sum(forward(spec, inverse(spec, forward(spec, raw))) ** 2 + log_abs_det(spec, raw))
+
+    raw = jnp.asarray([0.5, -0.25])
+    traced = AROUND[around](total)
+    with jax.checking_leaks():
+        np.testing.assert_allclose(jax.jit(jax.grad(traced))(raw), jax.grad(total)(raw), rtol=1e-13)
+    np.testing.assert_allclose(jax.jacfwd(jax.grad(traced))(raw), jax.hessian(total)(raw), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("spec", [*ARRAY_BOUNDS, iso.Ordered()], ids=str)
+def test_a_program_may_forbid_the_broadcasting_of_ranks(spec: iso.Spec) -> None:
+    raw = jnp.asarray([[0.5, -0.25], [1.0, 2.0]])
+
+    def total(raw: jax.Array) -> jax.Array:
+        return jnp.sum(inverse(spec, forward(spec, raw))) + jnp.sum(log_abs_det(spec, raw))
+
+    want = jax.grad(total)(raw)
+    with jax.numpy_rank_promotion("raise"):
+        np.testing.assert_allclose(jax.grad(total)(raw), want, rtol=1e-13)
+        np.testing.assert_allclose(jax.grad(jax.jit(total))(raw), want, rtol=1e-13)
+
+
+@each_sample
+def test_numbers_known_while_tracing_are_checked(sample: Sample) -> None:
+    """Inside jit too, a closed-over array can be looked at."""
+    value = forward(sample.spec, jnp.asarray([0.25, -0.5]))
+    np.testing.assert_array_equal(jax.jit(lambda: inverse(sample.spec, value))(), jax.jit(partial(inverse, sample.spec))(value))
+    outside = jnp.asarray(sample.outside[0])
+    with pytest.raises(DomainError):
+        jax.jit(lambda: inverse(sample.spec, outside))()

@@ -414,4 +414,15 @@ def test_float64_works_in_a_program_that_has_x64_off() -> None:
             assert forward(sample.spec, raw).dtype == np.float64
             assert inverse(sample.spec, forward(sample.spec, raw)).dtype == np.float64
             assert forward(sample.spec, np.zeros(2, np.float32)).dtype == np.float32
+            assert jax.grad(jax.jit(lambda raw, spec=sample.spec: forward(spec, raw).sum()))(raw).dtype == np.float64
         assert not jax.config.jax_enable_x64
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.float32], ids=lambda dtype: jnp.dtype(dtype).name)
+@pytest.mark.parametrize("weights", [2, 5, 1000])
+def test_a_simplex_is_inside_in_the_dtype_it_was_rounded_to(weights: int, dtype: Any) -> None:
+    raw = jnp.asarray(np.random.Generator(np.random.Philox(4)).normal(0, 1, (20, weights - 1)), dtype)
+    value = forward(iso.Simplex(), raw)
+    assert contains(iso.Simplex(), value).all()
+    assert inverse(iso.Simplex(), value).dtype == dtype
+    assert not contains(iso.Simplex(), value * 1.25).any()

@@ -361,3 +361,13 @@ def test_bfloat16_is_rounded_once(sample: Sample) -> None:
     allowed = {"interval-decimal": 1}.get(sample.name, 0)
     assert int(mismatches.sum()) <= allowed, f"{int(mismatches.sum())} of {raw.numel()}, first at {raw[mismatches][0].item()}"
     assert (got[~normal].abs() <= torch.finfo(torch.bfloat16).tiny).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32], ids=str)
+@pytest.mark.parametrize("weights", [2, 5, 1000])
+def test_a_simplex_is_inside_in_the_dtype_it_was_rounded_to(weights: int, dtype: torch.dtype) -> None:
+    raw = torch.tensor(np.random.Generator(np.random.Philox(4)).normal(0, 1, (20, weights - 1))).to(dtype)
+    value = forward(iso.Simplex(), raw)
+    assert contains(iso.Simplex(), value).all()
+    assert inverse(iso.Simplex(), value).dtype == dtype
+    assert not contains(iso.Simplex(), value * 1.25).any()
