@@ -57,9 +57,11 @@ def softplus_inverse(y: Array) -> Array:
     Within (0.35, 1.1), around its zero at ln 2, as log1p(2 expm1(y - ln 2)); elsewhere log(expm1(y)); above 40 it is y.
     """
     ln2, ln2_tail = LN2[y.dtype.name]
-    middle = log1p(2 * expm1((y - shielded(ln2, y)) - ln2_tail))
+    near = (y > 0.35) & (y < 1.1)
+    # Under jax.debug_nans a nan of the part not taken would stop the program.
+    middle = log1p(2 * expm1((jnp.where(near, y, 1.0) - shielded(ln2, y)) - ln2_tail))
     outer = log(expm1(jnp.minimum(y, 40.0)))
-    return jnp.where(y > 40, y, jnp.where((y > 0.35) & (y < 1.1), middle, outer))
+    return jnp.where(y > 40, y, jnp.where(near, middle, outer))
 
 
 def log_ratio(left: Array, right: Array, half_difference: Array, half_sum: Any) -> Array:
