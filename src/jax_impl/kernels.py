@@ -253,9 +253,9 @@ def _reverse_cumsum(x: Array) -> Array:
 
 def _before(x: Array) -> Array:
     """0 in front of x."""
-    return jnp.concatenate([jnp.zeros_like(x, shape=(*x.shape[:-1], 1)), x], axis=-1)
+    return jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(1, 0)])  # unlike concatenated zeros, sharded as x is
 
 
 def _after(x: Array) -> Array:
     """0 behind x."""
-    return jnp.concatenate([x, jnp.zeros_like(x, shape=(*x.shape[:-1], 1))], axis=-1)
+    return jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, 1)])

@@ -175,3 +175,14 @@ def test_an_inverse_makes_no_nan_on_its_way(spec: iso.Spec) -> None:
     with jax.debug_nans(True):
         assert jnp.isfinite(inverse(spec, jnp.asarray([2.5, 3.0, 1e3, 1e30]))).all()
         assert jnp.isfinite(inverse(iso.Positive(), jnp.asarray([1e-300, 1e-20, 0.5]))).all()
+
+
+@pytest.mark.parametrize("spec", [iso.Simplex(), iso.Ordered(), *ARRAY_BOUNDS], ids=str)
+def test_a_mesh_with_explicit_axes(spec: iso.Spec) -> None:
+    """The batch axis stays sharded, forward and back."""
+    mesh = jax.make_mesh((1,), ("batch",), axis_types=(jax.sharding.AxisType.Explicit,))
+    rows = jax.NamedSharding(mesh, jax.P("batch", None))
+    raw = jax.device_put(jnp.asarray([[0.5, -0.25], [1.0, 2.0]]), rows)
+    with jax.set_mesh(mesh):
+        value, pull = jax.vjp(jax.jit(partial(forward, spec)), raw)
+        assert jax.typeof(value).sharding.spec == jax.typeof(pull(value)[0]).sharding.spec == rows.spec
