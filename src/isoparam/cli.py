@@ -1,6 +1,7 @@
 """The command line: `isoparam train | parity | catalogue`. What a command needs is imported when it runs."""
 
 import json
+import os
 import sys
 from dataclasses import replace
 from enum import StrEnum
@@ -178,6 +179,8 @@ def check_files(*files: Path | None) -> None:
     for file in files:
         if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
             raise SpecError(f"cannot write {str(file)!r}: it is a folder, or its folder does not exist")
+        if file is not None and not os.access(file if file.exists() else file.absolute().parent, os.W_OK):
+            raise SpecError(f"cannot write {str(file)!r}: no permission")
 
 
 def write(file: Path | None, text: str) -> None:

@@ -1,7 +1,7 @@
 """Problem: everything that is trained, as data, and the one loss per backend."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from math import isfinite
 from types import MappingProxyType
@@ -106,6 +106,12 @@ class Problem:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
             raise SpecError(f"Problem: name={self.name!r} must be a text such as 'scalar'")
+        for key, example in (("constraints", "'x': isoparam.Positive()"), ("init", "'x': 0.5"), ("data", "'y': array")):
+            given = getattr(self, key)
+            if not isinstance(given, Mapping) and (given is not None or key == "constraints"):
+                raise SpecError(
+                    f"Problem {self.name!r}: {key} must be a dict such as {{{example}}}, got {type(given).__name__}"
+                )
         init = {name: _value(name, value) for name, value in dict(self.init or {}).items()}
         init |= dict.fromkeys(_left_out(self.constraints, init))
         if not init:
@@ -124,6 +130,10 @@ class Problem:
         frozen |= {"published": MappingProxyType(dict(self.published)), "specs": specs, "shapes": shapes}
         for key, value in frozen.items():
             object.__setattr__(self, key, value)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        given = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.init}
+        return _rebuilt, ({name: dict(value) if isinstance(value, Mapping) else value for name, value in given.items()},)
 
     @property
     def rows(self) -> int | None:
@@ -238,6 +248,11 @@ def _shape(name: str, value: np.ndarray | None, spec: Spec | None) -> Shape:
     except SpecError as error:
         raise SpecError(f"init[{name!r}]: {error}") from None
     return value.shape
+
+
+def _rebuilt(given: dict[str, Any]) -> Problem:
+    """A problem from its arguments: what pickle and copy.deepcopy call."""
+    return Problem(**given)
 
 
 def _data(data: Mapping[str, Any] | None) -> Mapping[str, np.ndarray] | None:

@@ -8,8 +8,8 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from isoparam.backends import load
-from isoparam.errors import NonFiniteError, SaturationWarning
+from isoparam.backends import BACKENDS, load
+from isoparam.errors import NonFiniteError, SaturationWarning, SpecError
 from isoparam.optimizers import Optimizer
 from isoparam.plan import Plan, Rows, history
 from isoparam.problem import Problem
@@ -45,7 +45,8 @@ def train(
     """Make the loss of a problem small.
 
     Args:
-        problem: parameters, data and loss.
+        problem: parameters, data and loss. The loss must be a pure function of values and batch: JAX traces it, and a
+            chunk may be run again to stop at an exact step, which random numbers of its own would change.
         backend: "torch" or "jax"; there is no default.
         optimizer: such as `isoparam.Adam(lr=0.01)`; None takes that of the problem's recipe.
         schedule: learning rates over the steps; none are available yet.
@@ -82,7 +83,11 @@ def train(
         0.9
     """
     begun = perf_counter()
+    if backend not in BACKENDS:
+        load(backend)  # says what there is
     check_settings(problem, schedule, numerics, checkpoint_dir)
+    if not isinstance(callbacks, Sequence) or not all(map(callable, callbacks)):
+        raise SpecError(f"callbacks={callbacks!r} must be a tuple of functions; write callbacks=(f,)")
     steps, tol_grad = length_for(problem.recipe, steps, tol_grad)
     plan = plan_for(problem, optimizer, seed, dtype, device, record, record_every)
     implementation = load(backend).train

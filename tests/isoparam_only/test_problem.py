@@ -1,8 +1,11 @@
 """Problems and plans are checked where they are made, without a framework."""
 
+import copy
 import doctest
+import pickle
 import re
 from importlib import import_module
+from typing import Any
 
 import numpy as np
 import pytest
@@ -183,3 +186,21 @@ def test_examples_of(name):
     found = doctest.testmod(import_module(name))
     assert found.attempted
     assert not found.failed
+
+
+def test_a_problem_is_pickled_and_copied_by_content() -> None:
+    problem = iso.problems.get("linkage")
+    for again in (pickle.loads(pickle.dumps(problem)), copy.deepcopy(problem)):
+        assert again.name == problem.name
+        assert again.specs == problem.specs
+        assert (again.data["count"] == problem.data["count"]).all()
+        assert again.published == problem.published
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("constraints", None), ("constraints", [iso.Positive()]), ("init", 0.5), ("data", np.ones(3))], ids=str
+)
+def test_a_dict_that_is_none_is_refused_by_name(key: str, value: Any) -> None:
+    arguments = {"name": "p", "constraints": {"x": iso.Positive()}, "init": {"x": 1.0}, "loss": lambda v, b: v["x"]}
+    with pytest.raises(iso.errors.SpecError, match=f"{key} must be a dict"):
+        iso.Problem(**(arguments | {key: value}))
