@@ -89,7 +89,7 @@ class Column(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """The settings of one run, resolved and checked; hashable, so that JAX compiles a program once for equal plans."""
+    """The settings of one run, resolved and checked; hashable, since JAX traces with it."""
 
     layout: Layout
     columns: tuple[Column, ...]

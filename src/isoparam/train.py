@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from isoparam.backends import BACKENDS, load
+from isoparam.backends import load
 from isoparam.errors import NonFiniteError, SaturationWarning, SpecError
 from isoparam.optimizers import Optimizer
 from isoparam.plan import Plan, Rows, history
@@ -83,8 +83,6 @@ def train(
         0.9
     """
     begun = perf_counter()
-    if backend not in BACKENDS:
-        load(backend)  # says what there is
     check_settings(problem, schedule, numerics, checkpoint_dir)
     if not isinstance(callbacks, Sequence) or not all(map(callable, callbacks)):
         raise SpecError(f"callbacks={callbacks!r} must be a tuple of functions; write callbacks=(f,)")
