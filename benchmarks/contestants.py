@@ -14,7 +14,7 @@ from torch.nn.utils import parametrize
 import isoparam as iso
 
 TARGET, LR = 0.9, 0.01
-SLOW, FAST = 5_000, 500_000
+SLOW, FAST = 100_000, 2_000_000
 
 
 class Timing(NamedTuple):
