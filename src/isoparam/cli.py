@@ -177,9 +177,12 @@ def asked_optimizer(problem: "Problem", algorithm: Algorithm | None, lr: float |
 def check_files(*files: Path | None) -> None:
     """Raise SpecError for a file that cannot be written, before the work is done and lost."""
     for file in files:
-        if file is not None and (file.is_dir() or not file.absolute().parent.is_dir()):
+        if file is None:
+            continue
+        folder = file.absolute().parent
+        if file.is_dir() or not folder.is_dir():
             raise SpecError(f"cannot write {str(file)!r}: it is a folder, or its folder does not exist")
-        if file is not None and not os.access(file if file.exists() else file.absolute().parent, os.W_OK):
+        if not os.access(file if file.exists() else folder, os.W_OK):
             raise SpecError(f"cannot write {str(file)!r}: no permission")
 
 

@@ -50,6 +50,13 @@ class Layout(NamedTuple):
     groups: tuple[Group, ...]
     size: int
 
+    def check(self, raw: Mapping[str, np.ndarray], problem: str) -> None:
+        """Raise SpecError for a raw of other names or shapes than laid out here, for the problem of this name."""
+        shapes = {entry.name: entry.raw_shape for group in self.groups for entry in group.entries}
+        given = {name: tuple(np.shape(array)) for name, array in raw.items()}
+        if given != shapes:
+            raise SpecError(f"raw has shapes {given}; problem {problem!r} has {shapes}")
+
     def flatten(self, tree: Mapping[str, np.ndarray]) -> np.ndarray:
         """{name: raw} as one vector."""
         return np.concatenate([np.asarray(tree[e.name]).reshape(-1) for g in self.groups for e in g.entries])

@@ -11,7 +11,7 @@ import numpy as np
 
 from isoparam.backends import BACKENDS, load
 from isoparam.errors import BackendError, SpecError
-from isoparam.names import assign
+from isoparam.names import assign, check_constraints
 from isoparam.optimizers import Optimizer, as_optimizer
 from isoparam.plan import DTYPES, FIXED
 from isoparam.specs import Spec
@@ -106,9 +106,10 @@ class Problem:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
             raise SpecError(f"Problem: name={self.name!r} must be a text such as 'scalar'")
-        for key, example in (("constraints", "'x': isoparam.Positive()"), ("init", "'x': 0.5"), ("data", "'y': array")):
+        check_constraints(self.constraints)
+        for key, example in (("init", "'x': 0.5"), ("data", "'y': array")):
             given = getattr(self, key)
-            if not isinstance(given, Mapping) and (given is not None or key == "constraints"):
+            if given is not None and not isinstance(given, Mapping):
                 raise SpecError(
                     f"Problem {self.name!r}: {key} must be a dict such as {{{example}}}, got {type(given).__name__}"
                 )

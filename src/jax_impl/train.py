@@ -13,7 +13,7 @@ import optax
 from jax import Array, lax
 
 from isoparam.batches import data_order
-from isoparam.errors import DomainError, SpecError
+from isoparam.errors import DomainError
 from isoparam.plan import Layout, Piece, Plan, Rows, layout, pieces_of, probe
 from isoparam.problem import Problem
 from isoparam.run import Evaluation
@@ -165,7 +165,8 @@ def evaluate(
     Raises:
         SpecError: for a raw of other names or shapes than the problem's, or a loss that is no scalar.
     """
-    plan = _checked(problem, raw)
+    plan = layout(problem.shapes, problem.specs)
+    plan.check(raw, problem.name)
     with _setting(dtype, device):
         flat = jnp.asarray(plan.flatten(raw), DTYPES[dtype])
         data = arrays_of((problem.data or {}) if batch is None else batch, dtype, device)
@@ -265,15 +266,6 @@ def _batch(data: dict[str, Array], order: Any, k: Any) -> dict[str, Array]:
         return dict(data)
     index = order[k]
     return {name: array.at[index].get(mode="promise_in_bounds") for name, array in data.items()}
-
-
-def _checked(problem: Problem, raw: Mapping[str, np.ndarray]) -> Layout:
-    plan = layout(problem.shapes, problem.specs)
-    shapes = {entry.name: entry.raw_shape for group in plan.groups for entry in group.entries}
-    given = {name: tuple(np.shape(array)) for name, array in raw.items()}
-    if given != shapes:
-        raise SpecError(f"raw has shapes {given}; problem {problem.name!r} has {shapes}")
-    return plan
 
 
 @contextmanager

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor as Array
 
 from isoparam.batches import data_order
-from isoparam.errors import DomainError, SpecError
-from isoparam.plan import Layout, Plan, Rows, layout, pieces_of, probe
+from isoparam.errors import DomainError
+from isoparam.plan import Plan, Rows, layout, pieces_of, probe
 from isoparam.problem import Problem
 from isoparam.run import Evaluation
 from isoparam.specs import Real
@@ -174,7 +174,8 @@ def evaluate(
     Raises:
         SpecError: for a raw of other names or shapes than the problem's, or a loss that is no scalar.
     """
-    plan = _checked(problem, raw)
+    plan = layout(problem.shapes, problem.specs)
+    plan.check(raw, problem.name)
     flat = torch.tensor(plan.flatten(raw), dtype=DTYPES[dtype], device=device_of(device))
     leaves = leaves_of(plan, flat)
     data = arrays_of((problem.data or {}) if batch is None else batch, dtype, device)
@@ -207,12 +208,3 @@ def full_precision() -> Iterator[None]:
     finally:
         for part, precision in zip(parts, before, strict=True):
             part.fp32_precision = precision
-
-
-def _checked(problem: Problem, raw: Mapping[str, np.ndarray]) -> Layout:
-    plan = layout(problem.shapes, problem.specs)
-    shapes = {entry.name: entry.raw_shape for group in plan.groups for entry in group.entries}
-    given = {name: tuple(np.shape(array)) for name, array in raw.items()}
-    if given != shapes:
-        raise SpecError(f"raw has shapes {given}; problem {problem.name!r} has {shapes}")
-    return plan
