@@ -12,6 +12,7 @@ import numpy as np
 from isoparam.backends import BACKENDS, load
 from isoparam.errors import BackendError, SpecError
 from isoparam.names import assign, check_constraints
+from isoparam.objective import ModuleLoss
 from isoparam.optimizers import Optimizer, as_optimizer
 from isoparam.plan import DTYPES, FIXED
 from isoparam.specs import Spec
@@ -144,6 +145,8 @@ class Problem:
     @property
     def backends(self) -> tuple[str, ...]:
         """The backends that have a loss."""
+        if isinstance(self.loss, ModuleLoss):
+            return (self.loss.backend,)
         return tuple(b for b in BACKENDS if b in self.loss) if isinstance(self.loss, Mapping) else tuple(BACKENDS)
 
     def loss_for(self, backend: str) -> Loss:
@@ -154,6 +157,11 @@ class Problem:
         """
         if isinstance(self.loss, BuiltInLoss):
             return self.loss.load(backend)
+        if isinstance(self.loss, ModuleLoss) and backend != self.loss.backend:
+            raise BackendError(
+                f"problem {self.name!r}: the loss was made by isoparam.{self.loss.backend}.as_loss and runs on "
+                f"{self.loss.backend!r} only; train(..., backend={self.loss.backend!r})"
+            )
         if not isinstance(self.loss, Mapping):
             return self.loss
         if backend not in self.loss:

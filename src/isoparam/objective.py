@@ -1,0 +1,39 @@
+"""ModuleLoss: the loss of an unmodified module, which carries what the module changes besides its parameters."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+
+class ModuleLoss(ABC):
+    """What `as_loss` makes of a module: a loss(values, batch) that knows its backend and the rest of the module's state.
+
+    A module may hold more than what is trained: batch statistics, streams of random numbers, frozen parameters. They are
+    `variables`: `advance` takes them and gives back those after the call, so that training carries them from step to step
+    and can replay a step exactly. The module that was given is never touched.
+
+    Attributes:
+        backend: the backend that it runs on.
+        variables: {dotted name: array of the backend} at the start.
+    """
+
+    backend: str
+    variables: Mapping[str, Any]
+
+    def __call__(self, values: Mapping[str, Any], batch: Mapping[str, Any]) -> Any:
+        """The loss with the variables of the start and the random numbers of step 0 of seed 0."""
+        return self.advance(values, self.variables, batch, 0, 0)[0]
+
+    @abstractmethod
+    def advance(
+        self, values: Mapping[str, Any], variables: Mapping[str, Any], batch: Mapping[str, Any], seed: int, step: Any
+    ) -> tuple[Any, dict[str, Any]]:
+        """The loss, and the variables after it, under the same names; a pure function of its arguments.
+
+        Args:
+            values: {name: trained parameter}, of any floating dtype.
+            variables: as `self.variables`, floating ones in the dtype of values.
+            batch: {name: array}.
+            seed: of the run.
+            step: whole number of the step; in JAX it may be traced.
+        """
