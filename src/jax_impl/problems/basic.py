@@ -1,9 +1,9 @@
-"""Losses of the built-in problems, whose parameters and data stand in `isoparam.problems`."""
+"""Losses of the problems with nothing but a formula: scalar and linkage."""
 
 from typing import Any
 
-import torch
-from torch import Tensor as Array
+import jax.numpy as jnp
+from jax import Array
 
 
 def scalar(values: dict[str, Array], batch: dict[str, Array]) -> Array:
@@ -14,8 +14,8 @@ def scalar(values: dict[str, Array], batch: dict[str, Array]) -> Array:
 def linkage(values: dict[str, Array], batch: dict[str, Array]) -> Array:
     """-log likelihood of the four counts, without the multinomial coefficient."""
     t = values["t"]
-    probability = torch.stack([0.5 + t / 4, (1 - t) / 4, (1 - t) / 4, t / 4])
-    return -torch.sum(batch["count"] * torch.log(probability))
+    probability = jnp.stack([0.5 + t / 4, (1 - t) / 4, (1 - t) / 4, t / 4])
+    return -jnp.sum(batch["count"] * jnp.log(probability))
 
 
 LOSSES: dict[str, Any] = {"scalar": scalar, "linkage": linkage}

@@ -1,0 +1,7 @@
+"""Losses of the built-in problems, whose parameters and data stand in `isoparam.problems`."""
+
+from typing import Any
+
+from jax_impl.problems import basic
+
+LOSSES: dict[str, Any] = {**basic.LOSSES}
