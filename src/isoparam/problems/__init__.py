@@ -1,15 +1,18 @@
 """The built-in problems, each with its data, its source, its published result and the recipe that reaches it."""
 
 from difflib import get_close_matches
+from importlib import import_module
 
 from isoparam.errors import SpecError
 from isoparam.problem import Problem
-from isoparam.problems.linkage import LINKAGE
-from isoparam.problems.scalar import SCALAR
 
 __all__ = ["get", "names"]
 
-_PROBLEMS = {problem.name: problem for problem in (SCALAR, LINKAGE)}
+# {name: file:constant}. A file is imported, and its data read, when its problem is asked for.
+_PLACES = {
+    "scalar": "scalar:SCALAR",
+    "linkage": "linkage:LINKAGE",
+}
 
 
 def names() -> tuple[str, ...]:
@@ -20,7 +23,7 @@ def names() -> tuple[str, ...]:
         >>> "linkage" in iso.problems.names()
         True
     """
-    return tuple(_PROBLEMS)
+    return tuple(_PLACES)
 
 
 def get(name: str) -> Problem:
@@ -34,8 +37,9 @@ def get(name: str) -> Problem:
         >>> iso.problems.get("linkage").published
         mappingproxy({'t': 0.6268214978709824})
     """
-    if name not in _PROBLEMS:
-        close = get_close_matches(str(name), _PROBLEMS, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(map(repr, _PROBLEMS))}"
+    if name not in _PLACES:
+        close = get_close_matches(str(name), _PLACES, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(map(repr, _PLACES))}"
         raise SpecError(f"unknown problem {name!r}; {hint}")
-    return _PROBLEMS[name]
+    file, _, constant = _PLACES[name].partition(":")
+    return getattr(import_module(f"isoparam.problems.{file}"), constant)
