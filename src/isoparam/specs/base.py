@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 
@@ -75,6 +75,20 @@ class Facts:
     source: str
 
 
+class Border(NamedTuple):
+    """How far a value is from leaving its set.
+
+    Attributes:
+        distances: one number for each entry, or for each inequality that makes the set, in the unit of the value and in
+            float64: 0 on the border, negative outside. Empty for a set without a border; nan where the spec does not say.
+        scale: over which distance the map bends. At eps * scale its derivative is at most eps times its largest, or
+            times that at raw = 0 for exp, which has no largest.
+    """
+
+    distances: np.ndarray
+    scale: float | np.ndarray = 1.0
+
+
 @dataclass(frozen=True)
 class Spec(ABC):
     """One constraint, as data: no arrays of a framework, no state, no default backend.
@@ -95,6 +109,13 @@ class Spec(ABC):
         """Shape of the value for a raw of this shape; SpecError where no raw has it."""
         self._check_shape(raw_shape, "raw")
         return self._value_shape(raw_shape)
+
+    def border(self, value: np.ndarray) -> Border:
+        """Distances of a value to the border of the set, for monitoring; the axis of a vector spec is the last here.
+
+        A spec that does not override this has unknown distances, nan.
+        """
+        return Border(np.full(1, np.nan))
 
     def _raw_shape(self, value_shape: Shape) -> Shape:
         return value_shape
@@ -191,6 +212,12 @@ def bound_in(bound: Bound, dtype: type[np.floating]) -> np.ndarray:
     if not np.isfinite(rounded).all():
         raise SpecError(f"bound {bound!r} overflows in {np.dtype(dtype).name} (largest: {np.finfo(dtype).max:.4g})")
     return rounded
+
+
+def above(value: np.ndarray, bound: Bound) -> np.ndarray:
+    """value - bound in float64, with the bound in the dtype of the value: 0 for a value that was rounded to it."""
+    with np.errstate(over="ignore"):
+        return value.astype(np.float64) - bound_in(bound, value.dtype.type)
 
 
 def plain(array: np.ndarray) -> Any:

@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from isoparam.errors import SpecError
-from isoparam.specs.base import Bound, Facts, ScalarSpec, as_bound, check_link
+from isoparam.specs.base import Border, Bound, Facts, ScalarSpec, above, as_bound, check_link
 from isoparam.specs.numbers import IntervalNumbers, interval_numbers
 
 HALF_LINE_LINKS = ("softplus", "exp")
@@ -36,6 +36,9 @@ class Real(ScalarSpec):
         limits="none",
         source="identity",
     )
+
+    def border(self, value: np.ndarray) -> Border:
+        return Border(np.empty(0))
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,9 @@ class Positive(ScalarSpec):
     def __post_init__(self) -> None:
         check_link("Positive", self.link, HALF_LINE_LINKS)
         super().__post_init__()
+
+    def border(self, value: np.ndarray) -> Border:
+        return Border(above(value, 0.0))
 
 
 @dataclass(frozen=True)
@@ -128,6 +134,9 @@ class GreaterThan(ScalarSpec):
         object.__setattr__(self, "bound", as_bound("GreaterThan", "bound", self.bound))
         super().__post_init__()
 
+    def border(self, value: np.ndarray) -> Border:
+        return Border(above(value, self.bound))
+
 
 @dataclass(frozen=True)
 class LessThan(ScalarSpec):
@@ -173,6 +182,9 @@ class LessThan(ScalarSpec):
         check_link("LessThan", self.link, HALF_LINE_LINKS)
         object.__setattr__(self, "bound", as_bound("LessThan", "bound", self.bound))
         super().__post_init__()
+
+    def border(self, value: np.ndarray) -> Border:
+        return Border(-above(value, self.bound))
 
 
 @dataclass(frozen=True)
@@ -238,6 +250,11 @@ class Interval(ScalarSpec):
         """What the two rules compute with, in the dtype of the parameter."""
         return interval_numbers(self.low, self.high, self.link, dtype)
 
+    def border(self, value: np.ndarray) -> Border:
+        return Border(
+            np.minimum(above(value, self.low), -above(value, self.high)), np.divide(self.high, 4) - np.divide(self.low, 4)
+        )
+
 
 @dataclass(frozen=True)
 class UnitInterval(ScalarSpec):
@@ -268,3 +285,6 @@ class UnitInterval(ScalarSpec):
         limits="the value rounds to 1 above raw = 16.6 / 36.7; the gradient is subnormal beyond 87 / 708",
         source=f"{_STAN}, Lower and upper bounded scalar",
     )
+
+    def border(self, value: np.ndarray) -> Border:
+        return Border(np.minimum(above(value, 0.0), -above(value, 1.0)), 0.25)

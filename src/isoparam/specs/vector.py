@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from isoparam.specs.base import Facts, Shape, VectorSpec, check_link
+import numpy as np
+
+from isoparam.specs.base import Border, Facts, Shape, VectorSpec, above, check_link
 from isoparam.specs.scalar import HALF_LINE_LINKS
 
 
@@ -54,6 +56,9 @@ class Simplex(VectorSpec):
     def _value_shape(self, raw_shape: Shape) -> Shape:
         return self._resized(raw_shape, +1)
 
+    def border(self, value: np.ndarray) -> Border:
+        return Border(above(value, 0.0) if value.shape[-1] > 1 else np.empty(0))
+
 
 @dataclass(frozen=True)
 class Ordered(VectorSpec):
@@ -100,3 +105,6 @@ class Ordered(VectorSpec):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_link("Ordered", self.link, HALF_LINE_LINKS)
+
+    def border(self, value: np.ndarray) -> Border:
+        return Border(np.diff(value.astype(np.float64), axis=-1))
