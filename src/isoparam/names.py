@@ -52,7 +52,7 @@ def matched(names: tuple[str, ...], patterns: tuple[str, ...]) -> tuple[str | No
     for pattern in patterns:
         found = select(pattern, names)
         if not found:
-            raise SpecError(f"constraints[{pattern!r}] matches no parameter; {_hint(pattern, list(names))}")
+            raise SpecError(f"constraints[{pattern!r}] matches no parameter; {hint(pattern, list(names))}")
         for name in found:
             if name in taken:
                 raise SpecError(
@@ -62,7 +62,8 @@ def matched(names: tuple[str, ...], patterns: tuple[str, ...]) -> tuple[str | No
     return tuple(taken.get(name) for name in names)
 
 
-def _hint(pattern: str, names: list[str]) -> str:
+def hint(pattern: str, names: list[str]) -> str:
+    """What to say after "there is no such name": the closest one, or those that there are."""
     close = get_close_matches(pattern, names, n=1)
     if close:
         return f"did you mean {close[0]!r}?"
