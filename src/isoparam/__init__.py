@@ -1,6 +1,6 @@
 """isoparam says, torch_impl and jax_impl do, parity proves: constrained parameters for PyTorch and JAX/Flax."""
 
-from isoparam import errors, parity, problems
+from isoparam import borders, errors, parity, problems, sinks
 from isoparam.optimizers import SGD, Adam, AdamW
 from isoparam.problem import Problem, Recipe
 from isoparam.run import Evaluation, Run
@@ -37,9 +37,11 @@ __all__ = [
     "Spec",
     "UnitInterval",
     "__version__",
+    "borders",
     "catalogue",
     "errors",
     "parity",
     "problems",
+    "sinks",
     "train",
 ]
