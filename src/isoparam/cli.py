@@ -1,4 +1,4 @@
-"""The command line: `isoparam train | parity | catalogue`. What a command needs is imported when it runs."""
+"""The command line: `isoparam train | parity | pitfalls | catalogue`. What a command needs is imported when it runs."""
 
 import json
 import os
@@ -146,6 +146,27 @@ def parity(
     write(html_file, page(reports))
     if not all(report.ok for report in reports):
         raise typer.Exit(BROKEN)
+
+
+@app.command()
+def pitfalls(
+    backend: Annotated[Where, typer.Option(help="Where to run the cases.")] = Where.BOTH,
+    steps: Annotated[int, typer.Option(help="Updates of each case.")] = 10_000,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the tables here.")] = None,
+) -> None:
+    """Run the stale parameter, its wrong fixes and its cures, and show what each of them does."""
+    from isoparam.backends import BACKENDS, load
+    from isoparam.pitfalls import as_data, run_all
+    from isoparam.pitfalls.text import case_table
+
+    check_files(json_file)
+    content: dict[str, Any] = {}
+    for name in BACKENDS if backend is Where.BOTH else (backend.value,):
+        rows = run_all(name, steps)
+        version = load(name).train.versions()[name]
+        typer.echo("\n".join([*case_table(name, version, rows, steps), ""]))
+        content[name] = as_data(rows)
+    write(json_file, json.dumps(content, indent=2) + "\n")
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """isoparam in JAX/Flax: the rules of every spec, and the verbs, trees, modules and training built on them."""
 
-from jax_impl import problems as _problems  # noqa: F401  isoparam reaches these two as attributes
+from jax_impl import pitfalls as _pitfalls  # noqa: F401  isoparam reaches these three as attributes
+from jax_impl import problems as _problems  # noqa: F401
 from jax_impl import scalar as _scalar  # noqa: F401  registers the rules
 from jax_impl import train as _train  # noqa: F401
 from jax_impl import vector as _vector  # noqa: F401
