@@ -12,6 +12,10 @@ __all__ = ["get", "names"]
 _PLACES = {
     "scalar": "scalar:SCALAR",
     "linkage": "linkage:LINKAGE",
+    "faithful": "faithful:FAITHFUL",
+    "garch": "garch:GARCH",
+    "hmm": "hmm:HMM",
+    "abo": "abo:ABO",
 }
 
 

@@ -2,6 +2,12 @@
 
 from typing import Any
 
-from torch_impl.problems import basic
+from torch_impl.problems import basic, genetics, markov, mixture, volatility
 
-LOSSES: dict[str, Any] = {**basic.LOSSES}
+LOSSES: dict[str, Any] = {
+    **basic.LOSSES,
+    **mixture.LOSSES,
+    **volatility.LOSSES,
+    **markov.LOSSES,
+    **genetics.LOSSES,
+}

@@ -1,0 +1,22 @@
+"""Blood groups: the frequencies of three alleles of which two hide the third.
+
+Counts of the groups A 182, B 60, AB 17 and O 176, whose probabilities under random mating are p^2 + 2pr, q^2 + 2qr, 2pq
+and r^2.
+"""
+
+import numpy as np
+
+from isoparam.optimizers import Adam
+from isoparam.problem import BuiltInLoss, Problem, Recipe
+from isoparam.specs import Simplex
+
+ABO = Problem(
+    name="abo",
+    constraints={"frequency": Simplex()},
+    init={"frequency": np.array([0.3, 0.3, 0.4])},
+    loss=BuiltInLoss("abo"),
+    data={"count": np.array([182.0, 60.0, 17.0, 176.0])},
+    recipe=Recipe(optimizer=Adam(lr=0.05), steps=5000, tol_grad=1e-9),
+    source="McLachlan and Krishnan (1997), The EM Algorithm and Extensions, section 2.4",
+    published={"frequency": np.array([0.2644, 0.0932, 0.6424])},
+)

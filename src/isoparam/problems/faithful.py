@@ -1,0 +1,29 @@
+"""Waiting times between eruptions of Old Faithful: a mixture of two normals.
+
+272 times in minutes. The likelihood has its maximum of -1034.0017498 at the values below, as Newton's iteration on it
+finds in 50 digits; mixtools prints lambda .3608868, mu 54.61489, 80.09109, sigma 5.871241, 5.867718 and the
+log-likelihood -1034.002, since its EM algorithm stops before the last of these digits.
+"""
+
+import numpy as np
+
+from isoparam.optimizers import Adam
+from isoparam.problem import BuiltInLoss, Problem, Recipe
+from isoparam.problems.tables import column
+from isoparam.specs import Ordered, Positive, Simplex
+
+FAITHFUL = Problem(
+    name="faithful",
+    constraints={"share": Simplex(), "mean": Ordered(), "sd": Positive()},
+    init={"share": np.array([0.5, 0.5]), "mean": np.array([55.0, 80.0]), "sd": np.array([5.0, 5.0])},
+    loss=BuiltInLoss("faithful"),
+    data={"waiting": column("old_faithful.csv")},
+    recipe=Recipe(optimizer=Adam(lr=0.05), steps=5000, tol_grad=1e-9),
+    source="Azzalini and Bowman (1990), A look at some data on the Old Faithful geyser, Applied Statistics 39(3); "
+    "fit: Benaglia et al. (2009), mixtools, Journal of Statistical Software 32(6)",
+    published={
+        "share": np.array([0.3608868, 0.6391132]),
+        "mean": np.array([54.61489, 80.09109]),
+        "sd": np.array([5.871241, 5.867718]),
+    },
+)
