@@ -158,6 +158,9 @@ class PositiveOrdered(VectorSpec):
         super().__post_init__()
         check_link("PositiveOrdered", self.link, HALF_LINE_LINKS)
 
+    def border(self, value: np.ndarray) -> Border:
+        return Border(np.diff(value.astype(np.float64), axis=-1, prepend=0.0))
+
 
 @dataclass(frozen=True)
 class SumToZero(VectorSpec):
@@ -204,6 +207,9 @@ class SumToZero(VectorSpec):
 
     def _value_shape(self, raw_shape: Shape) -> Shape:
         return self._resized(raw_shape, +1)
+
+    def border(self, value: np.ndarray) -> Border:
+        return Border(np.empty(0))
 
 
 @dataclass(frozen=True)
@@ -253,3 +259,6 @@ class UnitVector(VectorSpec):
         raw = np.zeros(self.raw_shape(value_shape))
         np.moveaxis(raw, self.axis, -1)[..., 0] = 1.0
         return raw
+
+    def border(self, value: np.ndarray) -> Border:
+        return Border(np.empty(0))
