@@ -5,8 +5,6 @@ from typing import ClassVar
 
 import numpy as np
 
-import numpy as np
-
 from isoparam.specs.base import Border, Facts, Shape, VectorSpec, above, check_link
 from isoparam.specs.scalar import HALF_LINE_LINKS
 
