@@ -1,8 +1,12 @@
 """ModuleLoss: the loss of an unmodified module, which carries what the module changes besides its parameters."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from isoparam.errors import SpecError
+
+Advance = Callable[[dict[str, Any], Mapping[str, Any], dict[str, Any], Any], tuple[Any, Mapping[str, Any]]]
 
 
 class ModuleLoss(ABC):
@@ -37,3 +41,22 @@ class ModuleLoss(ABC):
             seed: of the run.
             step: whole number of the step; in JAX it may be traced.
         """
+
+
+def advancing(loss: Any, seed: int) -> Advance:
+    """Any loss as `advance(values, variables, batch, step) -> loss, variables`; a plain one leaves the variables alone."""
+    if isinstance(loss, ModuleLoss):
+        return lambda values, variables, batch, step: loss.advance(values, variables, batch, seed, step)
+    return lambda values, variables, batch, step: (loss(values, batch), variables)
+
+
+def check_variables(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:
+    """Raise SpecError unless a step kept the names, shapes and dtypes of the variables."""
+    if set(before) != set(after):
+        raise SpecError(f"the loss was given the variables {list(before)} and returned {list(after)}; return the same names")
+    for name, array in before.items():
+        if (array.shape, array.dtype) != (after[name].shape, after[name].dtype):
+            raise SpecError(
+                f"variables[{name!r}] was {array.dtype} of shape {tuple(array.shape)} and came back as {after[name].dtype} of "
+                f"shape {tuple(after[name].shape)}; a step must keep both, so cast inside the module"
+            )

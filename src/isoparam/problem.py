@@ -305,5 +305,9 @@ def _check_loss(loss: Any) -> None:
             raise BackendError(f"loss: unknown backend {unknown[0]!r}; choose from {', '.join(map(repr, BACKENDS))}")
         if not loss or not all(callable(function) for function in loss.values()):
             raise SpecError(f"loss={dict(loss)!r} must hold a callable for each backend, such as {{'torch': f, 'jax': g}}")
+        for backend, function in loss.items():
+            if isinstance(function, ModuleLoss) and function.backend != backend:
+                made = function.backend
+                raise BackendError(f"loss[{backend!r}] was made by isoparam.{made}.as_loss; write loss={{{made!r}: ...}}")
     elif not (callable(loss) or isinstance(loss, BuiltInLoss)):
         raise SpecError(f"loss={loss!r} must be a callable loss(values, batch), or {{'torch': f, 'jax': g}}")

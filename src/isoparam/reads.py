@@ -1,11 +1,12 @@
 """Which values a loss reads: a constrained name that is in neither `init` nor the loss is a misspelt key."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
 
 from isoparam.errors import IsoparamError, SpecError
+from isoparam.objective import ModuleLoss
 from isoparam.problem import Problem
 
 
@@ -40,6 +41,27 @@ class Watched(dict[str, Any]):
         return super().__iter__()
 
 
+class _WatchedModule(ModuleLoss):
+    """A ModuleLoss that notes which values it reads."""
+
+    def __init__(self, loss: ModuleLoss, read: set[str]) -> None:
+        self.backend, self.variables = loss.backend, loss.variables
+        self._loss, self._read = loss, read
+
+    def advance(
+        self, values: Mapping[str, Any], variables: Mapping[str, Any], batch: Mapping[str, Any], seed: int, step: Any
+    ) -> tuple[Any, dict[str, Any]]:
+        """As the loss itself."""
+        return self._loss.advance(Watched(values, self._read), variables, batch, seed, step)
+
+
+def _watching(loss: Any, read: set[str]) -> Any:
+    """The loss, noting which values it reads."""
+    if isinstance(loss, ModuleLoss):
+        return _WatchedModule(loss, read)
+    return lambda values, batch: loss(Watched(values, read), batch)
+
+
 def check_reads(problem: Problem, backend: str, evaluate: Callable[[Problem], Any]) -> None:
     """Refuse a constrained name that `init` leaves out and the loss never reads.
 
@@ -55,7 +77,7 @@ def check_reads(problem: Problem, backend: str, evaluate: Callable[[Problem], An
     if not left_out:
         return
     loss, read = problem.loss_for(backend), set[str]()
-    watched = replace(problem, loss={backend: lambda values, batch: loss(Watched(values, read), batch)})
+    watched = replace(problem, loss={backend: _watching(loss, read)})
     try:
         evaluate(watched)
     except IsoparamError:

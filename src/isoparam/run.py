@@ -31,6 +31,8 @@ class Run:
     Attributes:
         values: {name: constrained value} after the last update.
         raw: {name: raw parameter} after the last update, with the same keys.
+        variables: {name: array} of what the loss of a module carries besides its parameters, such as batch statistics,
+            after the last update; {} for a plain loss.
         history: {"step", "loss", "grad_norm", and a name for each recorded value}: arrays whose first axis counts the
             rows. Row k holds what was there **before** update `step[k]`; `grad_norm` is the 2-norm of the gradient of
             all raw parameters together.
@@ -48,6 +50,7 @@ class Run:
 
     values: dict[str, np.ndarray]
     raw: dict[str, np.ndarray]
+    variables: dict[str, np.ndarray]
     history: dict[str, np.ndarray]
     problem: str
     backend: str

@@ -129,6 +129,7 @@ class _Session:
         return Run(
             values=loop.values(),
             raw=self.plan.layout.unflatten(state["raw"]),
+            variables=state["variables"],
             history={name: np.concatenate([part[name] for part in self.parts]) for name in self.parts[0]},
             problem=self.problem.name,
             backend=self.backend,

@@ -9,6 +9,7 @@ import numpy as np
 from jax import Array, lax
 
 from isoparam.errors import BackendError, SpecError
+from isoparam.objective import ModuleLoss, advancing, check_variables
 from isoparam.plan import Group, Layout
 from isoparam.problem import check_loss_value
 from isoparam.specs import Real
@@ -34,27 +35,42 @@ def values_of(layout: Layout, leaves: tuple[Array, ...]) -> tuple[dict[str, Arra
     return {name: parts[name] for name in layout.names}, whole
 
 
-def evaluate_at(
-    layout: Layout, function: Any, leaves: tuple[Array, ...], batch: dict[str, Array]
-) -> tuple[dict[str, Array], tuple[Array, ...], Array, Array]:
-    """Values, values of whole groups, the loss, and its gradient with respect to raw as one flat vector.
+class Objective:
+    """The loss of a run as a function of the flat vector of raw parameters.
 
-    A parameter that the loss does not use has the gradient 0.
-
-    Raises:
-        SpecError: for a loss that is no scalar array.
+    Args:
+        layout: how the parameters lie in it.
+        loss: `loss(values, batch)`, or a `ModuleLoss`.
+        seed: of the run, for the random numbers of a `ModuleLoss`.
     """
 
-    def objective(leaves: tuple[Array, ...]) -> tuple[Array, Any]:
-        values, whole = values_of(layout, leaves)
-        loss = function(dict(values), batch)
-        if not isinstance(loss, Array):
-            raise SpecError(f"the loss is {loss!r}; it must be a JAX array of shape (), computed from values")
-        check_loss_value(loss.shape, jnp.issubdtype(loss.dtype, jnp.floating))
-        return loss, (values, whole)
+    def __init__(self, layout: Layout, loss: Any, seed: int) -> None:
+        self._layout = layout
+        self._advance = advancing(loss, seed)
 
-    (loss, (values, whole)), grads = jax.value_and_grad(objective, has_aux=True)(leaves)
-    return values, whole, loss, jnp.concatenate([grad.reshape(-1) for grad in grads])
+    def __call__(
+        self, raw: Array, variables: dict[str, Array], batch: dict[str, Array], step: Any
+    ) -> tuple[Array, Array, dict[str, Array], tuple[Array, ...]]:
+        """The loss, its gradient as one flat vector, the variables after it, and the values of whole groups.
+
+        A parameter that the loss does not use has the gradient 0. Nothing that is given changes.
+
+        Raises:
+            SpecError: for a loss that is no scalar array.
+        """
+
+        def objective(leaves: tuple[Array, ...]) -> tuple[Array, Any]:
+            values, whole = values_of(self._layout, leaves)
+            loss, after = self._advance(dict(values), variables, batch, step)
+            if not isinstance(loss, Array):
+                raise SpecError(f"the loss is {loss!r}; it must be a JAX array of shape (), computed from values")
+            check_loss_value(loss.shape, jnp.issubdtype(loss.dtype, jnp.floating))
+            check_variables(variables, after)
+            # The carry of a loop has no weak types.
+            return loss, ({name: jnp.asarray(array, array.dtype) for name, array in after.items()}, whole)
+
+        (loss, (after, whole)), grads = jax.value_and_grad(objective, has_aux=True)(leaves_of(self._layout, raw))
+        return loss, jnp.concatenate([grad.reshape(-1) for grad in grads]), after, whole
 
 
 def arrays_of(data: Mapping[str, np.ndarray], dtype: str, device: str) -> dict[str, Array]:
@@ -63,8 +79,26 @@ def arrays_of(data: Mapping[str, np.ndarray], dtype: str, device: str) -> dict[s
     return {name: jnp.array(array, dtype=kinds[name], device=device_of(device)) for name, array in data.items()}
 
 
+def variables_of(loss: Any, dtype: str, device: str, given: Mapping[str, np.ndarray]) -> dict[str, Array]:
+    """The variables of a ModuleLoss on the device, {} for another loss: those `given`, else those of the start, copied.
+
+    Floating ones take the dtype of the run, the others keep theirs.
+    """
+    result = {}
+    for name, array in (loss.variables if isinstance(loss, ModuleLoss) else {}).items():
+        if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
+            data = jnp.array(given.get(name, jax.random.key_data(array)), device=device_of(device))
+            result[name] = jax.random.wrap_key_data(data, impl=jax.random.key_impl(array))
+            continue
+        kind = DTYPES[dtype] if jnp.issubdtype(array.dtype, jnp.floating) else jax.dtypes.canonicalize_dtype(array.dtype)
+        result[name] = jnp.array(given.get(name, array), kind, device=device_of(device))
+    return result
+
+
 def to_numpy(array: Array) -> np.ndarray:
     """A copy on the host; bfloat16, which numpy lacks, as float32."""
+    if jnp.issubdtype(array.dtype, jax.dtypes.prng_key):
+        array = jax.random.key_data(array)
     return np.array(array.astype(jnp.float32) if array.dtype == jnp.bfloat16 else array)
 
 

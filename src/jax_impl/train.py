@@ -14,11 +14,11 @@ from jax import Array, lax
 
 from isoparam.batches import data_order
 from isoparam.errors import DomainError
-from isoparam.plan import Layout, Piece, Plan, Rows, layout, pieces_of, probe
+from isoparam.plan import Piece, Plan, Rows, layout, pieces_of, probe
 from isoparam.problem import Problem
 from isoparam.run import Evaluation
 from isoparam.specs import Real, Spec
-from jax_impl.flat import DTYPES, arrays_of, device_of, evaluate_at, leaves_of, to_numpy, values_of
+from jax_impl.flat import DTYPES, Objective, arrays_of, device_of, leaves_of, to_numpy, values_of, variables_of
 from jax_impl.optim import init_state, step
 from jax_impl.verbs import contains, forward, initial, inverse
 
@@ -39,11 +39,12 @@ class Loop:
         self._plan = plan
         self._specs = problem.specs
         self._loss = problem.loss_for("jax")
+        self._objective = Objective(plan.layout, self._loss, plan.seed)
         self._order = data_order(plan.seed, problem.rows, plan.batch_size)
         with _setting(plan.dtype, plan.device):
             self._data = arrays_of(problem.data or {}, plan.dtype, plan.device)
         # One program serves every chunk and every replay: the number of steps is an argument.
-        self._program = jax.jit(partial(_chunk, plan, self._loss), donate_argnums=0)
+        self._program = jax.jit(partial(_chunk, plan, self._objective), donate_argnums=0)
         self._shown = jax.jit(lambda raw: values_of(plan.layout, leaves_of(plan.layout, raw))[1])
         _, self._places = pieces_of(plan.layout, plan.columns)
         self._ordered = bool(np.all(np.diff(self._places) == 1))
@@ -51,26 +52,29 @@ class Loop:
         self.load({"step": 0, "raw": plan.layout.flatten(raw), "slots": {}})
 
     def state(self) -> dict[str, Any]:
-        """A copy on the host: "step", "raw" (flat) and "slots" (the optimizer's buffers, flat, by torch's names)."""
+        """A copy on the host: "step", "raw" (flat), "slots" (the optimizer's buffers, flat, by torch's names), "variables"."""
         slots = {name: to_numpy(slot) for name, slot in self._slots.items() if name != "step"}
-        return {"step": int(self._slots["step"]), "raw": to_numpy(self._raw), "slots": slots}
+        variables = {name: to_numpy(self._variables[name]) for name in self._names}  # jit sorts a dict
+        return {"step": int(self._slots["step"]), "raw": to_numpy(self._raw), "slots": slots, "variables": variables}
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Take up a state; missing slots are those of a fresh start."""
+        """Take up a state; missing slots and variables are those of a fresh start."""
         with _setting(self._plan.dtype, self._plan.device):
             self._raw = jnp.array(state["raw"], DTYPES[self._plan.dtype])
             fresh = init_state(self._plan.optimizer, self._raw)
             slots = {n: jnp.array(s, DTYPES[self._plan.dtype]) for n, s in state["slots"].items()}
             self._slots = fresh | slots | {"step": jnp.array(state["step"], jnp.int32)}
+            self._variables = variables_of(self._loss, self._plan.dtype, self._plan.device, state.get("variables", {}))
+            self._names = tuple(self._variables)
 
     def advance(self, count: int) -> Rows:
         """Do `count` updates and give back what they recorded: row k is of the state before update k."""
         first, every = int(self._slots["step"]), self._plan.record_every
         with _setting(self._plan.dtype, self._plan.device):
-            carry, table, kept = self._program(
-                (self._raw, self._slots), self._data, self._indices(first, count), np.int32(first), np.int32(count)
-            )
-        self._raw, self._slots = carry
+            carry = self._raw, self._slots, self._variables
+            order = self._indices(first, count)
+            carry, table, kept = self._program(carry, self._data, order, np.int32(first), np.int32(count))
+        self._raw, self._slots, self._variables = carry
         view = np.asarray(table)[:count]
         host = view if 2 * count >= self._plan.capacity else view.copy()  # a short view would keep all of the table alive
         skipped = -(-first // every) - first // every  # the first row began before this chunk
@@ -84,7 +88,8 @@ class Loop:
         order = self._indices(int(self._slots["step"]), 1)
         with _setting(self._plan.dtype, self._plan.device):
             batch = _batch(self._data, order, 0)
-            whole, loss, grads = jax.jit(partial(_look, self._plan.layout, self._loss))(self._raw, batch)
+            step = self._slots["step"]
+            loss, grads, _, whole = jax.jit(self._objective.__call__)(self._raw, self._variables, batch, step)
         shown = self._plan.layout.cut(map(to_numpy, whole))
         return Evaluation(shown, to_numpy(loss), self._plan.layout.unflatten(to_numpy(grads)))
 
@@ -153,7 +158,7 @@ def evaluate(
     dtype: str = "float64",
     device: str = "cpu",
 ) -> Evaluation:
-    """Values, loss and gradients at one point.
+    """Values, loss and gradients at one point; with the variables of the start, as at step 0 of seed 0.
 
     Args:
         problem: whose loss.
@@ -170,7 +175,9 @@ def evaluate(
     with _setting(dtype, device):
         flat = jnp.asarray(plan.flatten(raw), DTYPES[dtype])
         data = arrays_of((problem.data or {}) if batch is None else batch, dtype, device)
-        whole, loss, grads = jax.jit(partial(_look, plan, problem.loss_for("jax")))(flat, data)
+        function = problem.loss_for("jax")
+        variables = variables_of(function, dtype, device, {})
+        loss, grads, _, whole = jax.jit(Objective(plan, function, 0).__call__)(flat, variables, data, 0)
     return Evaluation(plan.cut(map(to_numpy, whole)), to_numpy(loss), plan.unflatten(to_numpy(grads)))
 
 
@@ -192,7 +199,7 @@ def full_precision() -> Iterator[None]:
         yield
 
 
-def _chunk(plan: Plan, function: Any, carry: Any, data: dict[str, Array], order: Any, first: Array, count: Array) -> Any:
+def _chunk(plan: Plan, objective: Objective, carry: Any, data: dict[str, Array], order: Any, first: Array, count: Array) -> Any:
     """`count` updates from step `first` on, with loss and gradient norm of each and the columns of the recorded ones."""
     dtype, every = DTYPES[plan.history_dtype], plan.record_every
     pieces, places = pieces_of(plan.layout, plan.columns)
@@ -201,12 +208,12 @@ def _chunk(plan: Plan, function: Any, carry: Any, data: dict[str, Array], order:
     kept = jnp.zeros((0 if every == 1 else plan.capacity // every + 2, width), dtype)
 
     def update(k: Array, state: Any) -> Any:
-        (raw, slots), table = state
-        _, whole, loss, grads = evaluate_at(plan.layout, function, leaves_of(plan.layout, raw), _batch(data, order, k))
+        (raw, slots, variables), table = state
+        loss, grads, variables, whole = objective(raw, variables, _batch(data, order, k), slots["step"])
         norm = jnp.sqrt(jnp.sum(jnp.square(grads.astype(dtype))))
         parts = [loss.reshape(1), norm.reshape(1), *(_record(pieces, whole) if every == 1 else ())]
         table = _put(table, parts, k)
-        return step(plan.optimizer, raw, grads, slots), table
+        return (*step(plan.optimizer, raw, grads, slots), variables), table
 
     if every == 1:
         carry, table = lax.fori_loop(np.int32(0), count, update, (carry, table))
@@ -223,10 +230,6 @@ def _chunk(plan: Plan, function: Any, carry: Any, data: dict[str, Array], order:
 
     rows = jnp.where(count > 0, (first + count - 1) // every - first // every + 1, 0)
     return lax.fori_loop(np.int32(0), rows, record, (carry, table, kept))
-
-
-def _look(plan: Layout, function: Any, raw: Array, batch: dict[str, Array]) -> tuple[tuple[Array, ...], Array, Array]:
-    return evaluate_at(plan, function, leaves_of(plan, raw), batch)[1:]
 
 
 def _inverted(specs: list[Spec], values: list[Array]) -> tuple[list[Array], list[Array]]:

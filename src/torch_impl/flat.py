@@ -8,6 +8,7 @@ import torch
 from torch import Tensor as Array
 
 from isoparam.errors import BackendError, SpecError
+from isoparam.objective import ModuleLoss, advancing, check_variables
 from isoparam.plan import Group, Layout
 from isoparam.problem import check_loss_value
 from isoparam.specs import Real
@@ -34,38 +35,75 @@ def values_of(layout: Layout, leaves: tuple[Array, ...]) -> tuple[dict[str, Arra
     return {name: parts[name] for name in layout.names}, whole
 
 
-def evaluate_at(
-    layout: Layout, function: Any, leaves: tuple[Array, ...], batch: dict[str, Array]
-) -> tuple[dict[str, Array], tuple[Array, ...], Array, Array]:
-    """Values, values of whole groups, the loss, and its gradient with respect to raw as one flat vector.
+class Objective:
+    """The loss of a run as a function of the flat vector of raw parameters.
 
-    A parameter that the loss does not use has the gradient 0.
-
-    Raises:
-        SpecError: for a loss that is no scalar array, or one that changes its arguments in place.
+    Args:
+        layout: how the parameters lie in it.
+        loss: `loss(values, batch)`, or a `ModuleLoss`.
+        seed: of the run, for the random numbers of a `ModuleLoss`.
     """
-    values, whole = values_of(layout, leaves)
-    given = (*whole, *batch.values())
-    before = [array._version for array in given]
-    loss = function(dict(values), batch)
-    if before != [array._version for array in given]:
-        raise SpecError("the loss changes values or batch in place, for the next step too; write x = x - 1 for x.sub_(1)")
-    if not isinstance(loss, Array):
-        raise SpecError(f"the loss is {loss!r}; it must be a torch tensor of shape (), computed from values")
-    if loss.ndim or not loss.is_floating_point():
-        check_loss_value(tuple(loss.shape), loss.is_floating_point())
-    if not loss.requires_grad:
-        raise SpecError("the loss does not depend on any parameter; compute it from values, without .item() or .detach()")
-    grads = torch.autograd.grad(loss, leaves, allow_unused=True)
-    parts = [torch.zeros_like(leaf) if grad is None else grad for grad, leaf in zip(grads, leaves, strict=True)]
-    flat = parts[0].reshape(-1) if len(parts) == 1 else torch.cat([part.reshape(-1) for part in parts])
-    return values, whole, loss, flat
+
+    def __init__(self, layout: Layout, loss: Any, seed: int) -> None:
+        self._layout = layout
+        self._advance = advancing(loss, seed)
+        self._raw: Array | None = None
+        self._leaves: tuple[Array, ...] = ()
+
+    def __call__(
+        self, raw: Array, variables: dict[str, Array], batch: dict[str, Array], step: Any
+    ) -> tuple[Array, Array, dict[str, Array], tuple[Array, ...]]:
+        """The loss, its gradient as one flat vector, the variables after it, and the values of whole groups.
+
+        A parameter that the loss does not use has the gradient 0. Nothing that is given changes.
+
+        Raises:
+            SpecError: for a loss that is no scalar array, or one that changes its arguments in place.
+        """
+        if raw is not self._raw:  # leaves share the memory of raw: made once, they follow every update in place
+            self._raw, self._leaves = raw, leaves_of(self._layout, raw)
+        with torch.enable_grad():
+            values, whole = values_of(self._layout, self._leaves)
+            given = (*whole, *batch.values(), *variables.values())
+            before = [array._version for array in given]
+            loss, after = self._advance(dict(values), variables, batch, step)
+            if before != [array._version for array in given]:
+                raise SpecError(
+                    "the loss changes values or batch in place, for the next step too; write x = x - 1 for x.sub_(1)"
+                )
+            if not isinstance(loss, Array):
+                raise SpecError(f"the loss is {loss!r}; it must be a torch tensor of shape (), computed from values")
+            if loss.ndim or not loss.is_floating_point():
+                check_loss_value(tuple(loss.shape), loss.is_floating_point())
+            if not loss.requires_grad:
+                raise SpecError(
+                    "the loss does not depend on any parameter; compute it from values, without .item() or .detach()"
+                )
+            grads = torch.autograd.grad(loss, self._leaves, allow_unused=True)
+        parts = [torch.zeros_like(leaf) if grad is None else grad for grad, leaf in zip(grads, self._leaves, strict=True)]
+        flat = parts[0].reshape(-1) if len(parts) == 1 else torch.cat([part.reshape(-1) for part in parts])
+        if variables:
+            check_variables(variables, after)
+        return loss.detach(), flat, {name: array.detach() for name, array in after.items()}, whole
 
 
 def arrays_of(data: Mapping[str, np.ndarray], dtype: str, device: str) -> dict[str, Array]:
     """Data on the device: floats in the dtype of the run, whole numbers and booleans as they are."""
     kinds = {name: DTYPES[dtype] if np.asarray(array).dtype.kind == "f" else None for name, array in data.items()}
     return {name: torch.tensor(np.asarray(array), dtype=kinds[name], device=device_of(device)) for name, array in data.items()}
+
+
+def variables_of(loss: Any, dtype: str, device: str, given: Mapping[str, np.ndarray]) -> dict[str, Array]:
+    """The variables of a ModuleLoss on the device, {} for another loss: those `given`, else those of the start, copied.
+
+    Floating ones take the dtype of the run, the others keep theirs.
+    """
+    result = {}
+    for name, array in (loss.variables if isinstance(loss, ModuleLoss) else {}).items():
+        kind = DTYPES[dtype] if array.is_floating_point() else array.dtype
+        taken = array.detach().clone() if name not in given else torch.tensor(given[name])
+        result[name] = taken.to(device=device_of(device), dtype=kind)
+    return result
 
 
 def to_numpy(array: Array) -> np.ndarray:

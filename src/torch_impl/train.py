@@ -14,7 +14,7 @@ from isoparam.plan import Plan, Rows, layout, pieces_of, probe
 from isoparam.problem import Problem
 from isoparam.run import Evaluation
 from isoparam.specs import Real
-from torch_impl.flat import DTYPES, arrays_of, device_of, evaluate_at, leaves_of, to_numpy, values_of
+from torch_impl.flat import DTYPES, Objective, arrays_of, device_of, leaves_of, to_numpy, values_of, variables_of
 from torch_impl.optim import init_state, step
 from torch_impl.verbs import forward, initial, inverse
 
@@ -37,6 +37,7 @@ class Loop:
         self._plan = plan
         self._specs = problem.specs
         self._loss = problem.loss_for("torch")
+        self._objective = Objective(plan.layout, self._loss, plan.seed)
         self._device = device_of(plan.device)
         self._dtype = DTYPES[plan.dtype]
         self._kept_dtype = DTYPES[plan.history_dtype]
@@ -47,17 +48,18 @@ class Loop:
         self.load({"step": 0, "raw": plan.layout.flatten(raw), "slots": {}})
 
     def state(self) -> dict[str, Any]:
-        """A copy on the host: "step", "raw" (flat) and "slots" (the optimizer's buffers, flat, by torch's names)."""
+        """A copy on the host: "step", "raw" (flat), "slots" (the optimizer's buffers, flat, by torch's names), "variables"."""
         slots = {name: to_numpy(slot) for name, slot in self._slots.items() if name != "step"}
-        return {"step": self._slots["step"], "raw": to_numpy(self._raw), "slots": slots}
+        variables = {name: to_numpy(array) for name, array in self._variables.items()}
+        return {"step": self._slots["step"], "raw": to_numpy(self._raw), "slots": slots, "variables": variables}
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Take up a state; missing slots are those of a fresh start."""
+        """Take up a state; missing slots and variables are those of a fresh start."""
         self._raw = torch.tensor(state["raw"], dtype=self._dtype, device=self._device)
         fresh = init_state(self._plan.optimizer, self._raw)
         slots = {n: torch.tensor(s, dtype=self._dtype, device=self._device) for n, s in state["slots"].items()}
         self._slots: dict[str, Any] = fresh | slots | {"step": int(state["step"])}
-        self._leaves = leaves_of(self._plan.layout, self._raw)
+        self._variables = variables_of(self._loss, self._plan.dtype, self._plan.device, state.get("variables", {}))
 
     def advance(self, count: int) -> Rows:
         """Do `count` updates and give back what they recorded: row k is of the state before update k."""
@@ -69,34 +71,30 @@ class Loop:
         table = self._table(count, split + width)
         kept = self._table(-(-(first + count) // every) - -(-first // every), len(self._places) - width)
         waiting = iter(kept.unbind(0))
-        with torch.enable_grad():
-            for k, row in enumerate(table.unbind(0)):
-                _, whole, loss, grads = evaluate_at(self._plan.layout, self._loss, self._leaves, self._batch(order, k))
-                parts = [
-                    loss.detach().view(1),
-                    grads if short else torch.linalg.vector_norm(grads, dtype=self._kept_dtype).view(1),
-                ]
-                if width:
-                    parts += self._record(whole)
-                elif self._pieces and (first + k) % every == 0:
-                    torch.cat(self._record(whole), out=next(waiting))
-                torch.cat(parts, out=row)
-                step(self._plan.optimizer, self._raw, grads, self._slots)
+        for k, row in enumerate(table.unbind(0)):
+            loss, grads, self._variables, whole = self._objective(self._raw, self._variables, self._batch(order, k), first + k)
+            parts = [loss.view(1), grads if short else torch.linalg.vector_norm(grads, dtype=self._kept_dtype).view(1)]
+            if width:
+                parts += self._record(whole)
+            elif self._pieces and (first + k) % every == 0:
+                torch.cat(self._record(whole), out=next(waiting))
+            torch.cat(parts, out=row)
+            step(self._plan.optimizer, self._raw, grads, self._slots)
         norms = torch.linalg.vector_norm(table[:, 1:split], dim=1) if short else table[:, 1]
         columns = (table[:, split:] if every == 1 else kept).cpu().numpy()
         return Rows(table[:, 0].cpu().numpy(), norms.cpu().numpy(), columns[:, self._places])
 
     def look(self) -> Evaluation:
         """Values, loss and gradients where the loop stands, for the batch that comes next."""
-        with torch.enable_grad():
-            batch = self._batch(self._indices(self._slots["step"], 1), 0)
-            _, _, loss, grads = evaluate_at(self._plan.layout, self._loss, self._leaves, batch)
+        batch = self._batch(self._indices(self._slots["step"], 1), 0)
+        loss, grads, _, _ = self._objective(self._raw, self._variables, batch, self._slots["step"])
         return Evaluation(self.values(), to_numpy(loss), self._plan.layout.unflatten(to_numpy(grads)))
 
     def values(self) -> dict[str, np.ndarray]:
         """The constrained values where the loop stands."""
         with torch.no_grad():
-            return self._plan.layout.cut(map(to_numpy, values_of(self._plan.layout, self._leaves)[1]))
+            leaves = leaves_of(self._plan.layout, self._raw)
+            return self._plan.layout.cut(map(to_numpy, values_of(self._plan.layout, leaves)[1]))
 
     def slopes(self) -> dict[str, np.ndarray]:
         """For each constrained parameter, of the shape of raw: exactly 0 where no value moves with that raw entry."""
@@ -162,7 +160,7 @@ def evaluate(
     dtype: str = "float64",
     device: str = "cpu",
 ) -> Evaluation:
-    """Values, loss and gradients at one point.
+    """Values, loss and gradients at one point; with the variables of the start, as at step 0 of seed 0.
 
     Args:
         problem: whose loss.
@@ -177,10 +175,9 @@ def evaluate(
     plan = layout(problem.shapes, problem.specs)
     plan.check(raw, problem.name)
     flat = torch.tensor(plan.flatten(raw), dtype=DTYPES[dtype], device=device_of(device))
-    leaves = leaves_of(plan, flat)
     data = arrays_of((problem.data or {}) if batch is None else batch, dtype, device)
-    with torch.enable_grad():
-        _, whole, loss, grads = evaluate_at(plan, problem.loss_for("torch"), leaves, data)
+    function = problem.loss_for("torch")
+    loss, grads, _, whole = Objective(plan, function, 0)(flat, variables_of(function, dtype, device, {}), data, 0)
     return Evaluation(plan.cut(map(to_numpy, whole)), to_numpy(loss), plan.unflatten(to_numpy(grads)))
 
 

@@ -80,7 +80,8 @@ def test_a_state_taken_up_again_goes_on_bit_for_bit(backend, dtype):
     loop.advance(5)
     state, looked = loop.state(), loop.look()
     first, after = loop.advance(4), loop.state()
-    assert looked.loss == first.loss[0]
+    # Another program, which may round a + b * c once or twice: a place of the terms, and the loss is a 200th of them.
+    assert looked.loss == pytest.approx(first.loss[0], rel={"float64": 1e-13, "float32": 1e-4, "bfloat16": 0.1}[dtype])
     other = load(backend).train.Loop(problem, plan)
     other.load(state)
     assert all(np.array_equal(a, b) for a, b in zip(first, other.advance(4), strict=True))
