@@ -1,13 +1,14 @@
 # make run     set up .venv, train a built-in problem on both backends, print how closely they agree
 # make test    set up .venv with what the tests need, run them
 # make check   what CI holds every change to: format, lint, types, tests
+# make docs    build the documentation into site/, with every warning an error
 # make accuracy  measure the error of every map against 50 digits; make bench: speed as ratios, in one run
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test check format accuracy bench clean
+.PHONY: run test check format docs accuracy bench clean
 
 run: $(VENV)/installed
 	$(BIN)/isoparam train linkage --backend both
@@ -24,6 +25,9 @@ check: $(VENV)/installed-dev
 format: $(VENV)/installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/installed-test
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 accuracy: $(VENV)/installed-test
 	$(BIN)/python tests/accuracy.py
@@ -49,4 +53,4 @@ $(VENV)/installed-dev: $(VENV)/installed-test
 	touch $@
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache
+	rm -rf $(VENV) .pytest_cache .ruff_cache site
