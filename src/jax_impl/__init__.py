@@ -6,6 +6,7 @@ from jax_impl import scalar as _scalar  # noqa: F401  registers the rules
 from jax_impl import train as _train  # noqa: F401
 from jax_impl import vector as _vector  # noqa: F401
 from jax_impl.module import Constrained, values
+from jax_impl.monitor import Monitor
 from jax_impl.optim import optimizer
 from jax_impl.registry import RULES
 from jax_impl.tree import constrain, log_jacobian, unconstrain
@@ -16,6 +17,7 @@ __isoparam__ = "jax"
 __all__ = [
     "RULES",
     "Constrained",
+    "Monitor",
     "constrain",
     "contains",
     "forward",

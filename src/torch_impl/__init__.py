@@ -6,6 +6,7 @@ from torch_impl import scalar as _scalar  # noqa: F401  registers the rules
 from torch_impl import train as _train  # noqa: F401
 from torch_impl import vector as _vector  # noqa: F401
 from torch_impl.module import Constrained, values
+from torch_impl.monitor import Monitor
 from torch_impl.optim import optimizer
 from torch_impl.registry import RULES
 from torch_impl.tree import constrain, log_jacobian, unconstrain
@@ -16,6 +17,7 @@ __isoparam__ = "torch"
 __all__ = [
     "RULES",
     "Constrained",
+    "Monitor",
     "constrain",
     "contains",
     "forward",
