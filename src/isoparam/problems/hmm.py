@@ -1,7 +1,8 @@
 """Earthquakes of magnitude 7 or more, year by year: a Poisson hidden Markov model with two states.
 
-107 counts, 1900 to 2006. The chain starts from its stationary distribution; minus the log-likelihood is 342.3183 at its
-smallest.
+107 counts, 1900 to 2006; the chain starts from its stationary distribution. The book has rates 15.472 and 26.125, the
+transition matrix (.9340, .0660), (.1285, .8715) and minus the log-likelihood 342.3183. Published here is the maximum to
+which these are rounded, as Newton's iteration finds it in 50 digits; the loss there is 342.31826678805893.
 """
 
 from math import lgamma
@@ -23,5 +24,8 @@ HMM = Problem(
     data={"count": _COUNT, "log_factorial": np.array([lgamma(count + 1) for count in _COUNT])},
     recipe=Recipe(optimizer=Adam(lr=0.05), steps=5000, tol_grad=1e-9),
     source="Zucchini and MacDonald (2009), Hidden Markov models for time series, table 1.1 and chapter 3",
-    published={"rate": np.array([15.472, 26.125]), "transition": np.array([[0.9340, 0.0660], [0.1285, 0.8715]])},
+    published={
+        "rate": np.array([15.472276994822871, 26.12543851063881]),
+        "transition": np.array([[0.9340406381936877, 0.06595936180631233], [0.128509148267837, 0.871490851732163]]),
+    },
 )

@@ -14,29 +14,29 @@ def hmm(values: dict[str, Array], batch: dict[str, Array]) -> Array:
     T is `transition`, whose rows sum to 1, and start = (T_21, T_12) / (T_21 + T_12) its stationary distribution.
     """
     leave = torch.stack([values["transition"][1, 0], values["transition"][0, 1]])
-    start = leave / torch.sum(leave)
     count, rate = batch["count"][:, None], values["rate"]
     log_density = count * torch.log(rate) - rate - batch["log_factorial"][:, None]
     largest = torch.amax(log_density.detach(), dim=-1, keepdim=True)  # taken out, so that exp does not underflow
-    product, log_scale = _product(values["transition"] * torch.exp(log_density - largest)[:, None, :])
-    # start T = start: the transition before the first count changes nothing.
-    return -(torch.log(torch.sum(start @ product)) + log_scale + torch.sum(largest))
+    density = torch.exp(log_density - largest)
+    return -(_log_forward(leave / torch.sum(leave), values["transition"], density) + torch.sum(largest))
 
 
-def _product(matrices: Array) -> tuple[Array, Array]:
-    """The product of positive matrices (n, k, k) in order, as a matrix and the logarithm of a factor, in log2(n) passes.
+def _log_forward(start: Array, transition: Array, density: Array) -> Array:
+    """log(start T P_1 T P_2 ... T P_n 1) for P_t = diag(density_t), scaled on the way so that it does not underflow.
 
-    Each pass multiplies neighbours and takes out the largest entry, so that long products do not underflow. The result does
-    not depend on what is taken out, and so its derivative is 0.
+    The first T changes nothing, as start T = start.
+
+    # twin: torch takes log2(n) passes over all times, as a Python loop pays for every step; JAX compiles the loop over time.
     """
-    log_scale = torch.zeros_like(matrices[0, 0, 0])
+    matrices = transition * density[:, None, :]
+    log_scale = torch.zeros_like(density[0, 0])
     while len(matrices) > 1:
         even = len(matrices) // 2 * 2
         pairs = matrices[0:even:2] @ matrices[1:even:2]
-        scale = torch.amax(pairs.detach(), dim=(-2, -1), keepdim=True)
+        scale = torch.amax(pairs.detach(), dim=(-2, -1), keepdim=True)  # the result does not depend on it
         matrices = torch.cat([pairs / scale, matrices[even:]])
         log_scale = log_scale + torch.sum(torch.log(scale))
-    return matrices[0], log_scale
+    return torch.log(torch.sum(start @ matrices[0])) + log_scale
 
 
 LOSSES: dict[str, Any] = {"hmm": hmm}

@@ -19,17 +19,19 @@ def garch(values: dict[str, Array], batch: dict[str, Array]) -> Array:
     square = (batch["return"] - values["mu"]) ** 2
     before = torch.mean(square)
     drive = values["omega"] + alpha * torch.cat([before[None], square[:-1]])
-    variance = _discounted(torch.cat([(drive[0] + beta * before)[None], drive[1:]]), beta)
+    variance = _discounted(drive, beta, before)
     return torch.sum(math.log(2 * math.pi) + torch.log(variance) + square / variance) / 2
 
 
-def _discounted(drive: Array, factor: Array) -> Array:
-    """x_t = drive_t + factor x_{t-1}, in log2(n) passes: after pass k, x_t is the sum of 2^k terms factor^j drive_{t-j}.
+def _discounted(drive: Array, factor: Array, before: Array) -> Array:
+    """x_t = drive_t + factor x_{t-1}, from x_0 = before.
 
-    Every sum is of one sign where drive and factor are positive, so nothing cancels, and powers only underflow.
+    Every sum is of one sign where all three are positive, so nothing cancels; powers of the factor only underflow.
+
+    # twin: torch takes log2(n) passes over all times, as a Python loop pays for every step; JAX compiles the loop over time.
     """
-    x, reach = drive, 1
-    while reach < len(drive):
+    x, reach = torch.cat([(drive[0] + factor * before)[None], drive[1:]]), 1
+    while reach < len(drive):  # x_t is now the sum of factor^j drive_{t-j} over j < reach
         x = x + factor * pad(x[:-reach], (reach, 0))
         factor, reach = factor * factor, 2 * reach
     return x
