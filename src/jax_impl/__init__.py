@@ -5,6 +5,7 @@ from jax_impl import problems as _problems  # noqa: F401
 from jax_impl import scalar as _scalar  # noqa: F401  registers the rules
 from jax_impl import train as _train  # noqa: F401
 from jax_impl import vector as _vector  # noqa: F401
+from jax_impl.attach import attach, detach
 from jax_impl.module import Constrained, values
 from jax_impl.monitor import Monitor
 from jax_impl.optim import optimizer
@@ -18,8 +19,10 @@ __all__ = [
     "RULES",
     "Constrained",
     "Monitor",
+    "attach",
     "constrain",
     "contains",
+    "detach",
     "forward",
     "initial",
     "inverse",

@@ -1,0 +1,292 @@
+"""attach: constrain a parameter of an existing layer, whose code stays as it is; detach bakes the value back."""
+
+import copyreg
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any
+
+import jax.numpy as jnp
+from flax import nnx
+
+from isoparam.errors import DomainError, SpecError
+from isoparam.names import hint
+from isoparam.specs import Spec
+from jax_impl.module import Constrained, _declared, _filled, _first_raw, _held, _members, _named_modules
+
+Entries = tuple[tuple[str, Spec], ...]
+"""What a class constrains: (name, spec), by name."""
+
+
+def attach(module: Any, name: str, spec: Spec, start: Any = "value") -> None:
+    """Constrain a parameter of an existing module from now on.
+
+        before    module.kernel is an nnx.Param
+        after     module.kernel is `forward(spec, module.kernel_raw)` at every read, module.kernel_raw is the nnx.Param
+
+    The class of the module becomes a subclass of it with one more attribute, `Constrained(spec)`: `isinstance`, `repr`
+    and the layer's own code stay as they are; pickle, deepcopy, `nnx.split`, `nnx.merge`, `nnx.clone` and every
+    transform work. Layers expect an nnx.Variable, so what is read is one, of a kind that cannot be written to and that is
+    in no state: `module.kernel[...]` is the array.
+
+    A parameter that several places within `module` share is constrained in all of them, and they go on sharing one leaf.
+
+    Args:
+        module: any nnx.Module.
+        name: the parameter; with dots for one of a submodule: "encoder.layers.0.kernel".
+        spec: what the value obeys.
+        start: what the present numbers become, as for `Constrained`: "value" (they are inside), "raw" (they are raw),
+            "project" (those outside move to the nearest point, and a little inside), a float or an array of starting
+            values, or a numpy Generator.
+
+    Raises:
+        SpecError: for a name that is no parameter, a shape that the spec does not accept, a second attachment to a name,
+            a parameter that is an entry of a list or dict, or one with hooks on its value.
+        DomainError: for start="value" and a number outside the set or on its border.
+
+    Limits: attach first, then make the optimizer, for the leaf is a new parameter of a new name. Sharing is seen within
+    `module` only: give the module that holds all places. `type(module) is nnx.Linear` becomes false.
+
+    Example:
+        >>> import isoparam as iso
+        >>> from flax import nnx
+        >>> from isoparam.jax import attach
+        >>> layer = nnx.Linear(3, 2, rngs=nnx.Rngs(0))
+        >>> attach(layer, "kernel", iso.Positive(), start="project")
+        >>> bool((layer.kernel[...] > 0).all()), list(nnx.state(layer, nnx.Param)), isinstance(layer, nnx.Linear)
+        (True, ['bias', 'kernel_raw'], True)
+    """
+    if not isinstance(spec, Spec):
+        raise SpecError(f"attach {name!r}: expected a spec such as isoparam.Positive(), got {spec!r}")
+    start = Constrained(spec, start).start
+    owner, key = _find(module, name, "attach")
+    old = _parameter(owner, key, name)
+    places = [(part, other) for part in _modules(module) for other, leaf in _own(part) if leaf is old]
+    for part, other in places:
+        _refuse(part, other)
+    _refuse_copies(module, old, name)
+    try:
+        raw = _first_raw(spec, _filled(old[...]), start)
+    except DomainError as error:
+        more = '; start="project" begins at the nearest point inside' if start == "value" else ""
+        raise DomainError(f"attach {name!r}: {error}{more}") from None
+    except SpecError as error:
+        raise SpecError(f"attach {name!r}: {error}") from None
+    leaf = old.replace(raw)
+    _swap_classes([(part, (*_entries(part), (other, spec))) for part, other in places])
+    for part, other in places:
+        _replace(part, other, f"{other}_raw", leaf)
+
+
+def detach(module: Any, name: str) -> None:
+    """Undo `attach`: the parameter is plain again and holds the present value, as do all places that share it.
+
+    Args:
+        module: the module that was given to `attach`, or one that holds it.
+        name: the parameter by its own name, "encoder.layers.0.kernel".
+
+    Raises:
+        SpecError: for a name that is not attached.
+
+    Limits: the parameter is a new one, which an optimizer made before does not know.
+
+    Example:
+        >>> import isoparam as iso
+        >>> from flax import nnx
+        >>> from isoparam.jax import attach, detach
+        >>> layer = nnx.Linear(3, 2, rngs=nnx.Rngs(0))
+        >>> attach(layer, "kernel", iso.Positive(), start=0.5)
+        >>> detach(layer, "kernel")
+        >>> layer.kernel[0].tolist(), type(layer) is nnx.Linear
+        ([0.5, 0.5], True)
+    """
+    owner, key = _find(module, name, "detach")
+    if key not in dict(_entries(owner)):
+        known = [f"{path}.{own}".lstrip(".") for path, part in _named_modules(module, "", set()) for own, _ in _entries(part)]
+        raise SpecError(f"detach: {name!r} of {type(owner).__name__} is not attached; {hint(name, known)}")
+    old = getattr(owner, f"{key}_raw")
+    leaf = old.replace(getattr(owner, key)[...])
+    found = [(part, other) for part in _modules(module) for other, _ in _entries(part)]
+    places = [(part, other) for part, other in found if getattr(part, f"{other}_raw") is old]
+    for part, other in places:
+        _swap_classes([(part, tuple(entry for entry in _entries(part) if entry[0] != other))])
+        _replace(part, f"{other}_raw", other, leaf)
+
+
+class _Attached(type):
+    """The class of the classes that `attach` makes, which pickle by what they were made of."""
+
+
+def _made_of(owner: type) -> tuple[type, Entries]:
+    """The class of the user and what is attached to it."""
+    return vars(owner).get("_isoparam_made_of", (owner, ())) if isinstance(owner, _Attached) else (owner, ())
+
+
+def _reduced(owner: type) -> str | tuple[Callable[..., type], tuple[type, Entries]]:
+    """How pickle writes such a class; one derived from it has a name of its own."""
+    base, entries = _made_of(owner)
+    return (_subclass, (base, entries)) if entries else owner.__qualname__
+
+
+@cache
+def _meta(kind: type) -> type:
+    """The metaclass for subclasses of a class of this metaclass."""
+    made = type(f"Attached{kind.__name__}", (_Attached, kind), {})
+    copyreg.pickle(made, _reduced)  # type: ignore[arg-type]
+    return made
+
+
+@cache
+def _subclass(base: type, entries: Entries) -> type:
+    """The subclass of a module's class that constrains these names; the same one for the same names and specs.
+
+    # twin: an RNN of torch keeps a second list of its weights; cells of flax read their own.
+    """
+    body: dict[str, Any] = {"__module__": base.__module__, "__qualname__": base.__qualname__, "__doc__": base.__doc__}
+    body |= {"_isoparam_made_of": (base, entries)}
+    body |= {name: _Computed(spec) for name, spec in entries}
+    # `nnx.Module` decides anew for each class whether it is a pytree.
+    return _meta(type(base))(base.__name__, (base,), body, pytree=base._pytree__is_pytree)  # type: ignore[attr-defined]
+
+
+class _Value(nnx.Variable):
+    """What an attached name reads as: a Variable that holds the present value, compares like an array and refuses writes."""
+
+    def set_value(self, value: Any, *, index: Any = None) -> None:
+        raise SpecError(
+            "an attached parameter is computed from its raw leaf, so that writing into it would be lost; "
+            "assign to the module: module.kernel = array"
+        )
+
+    def __lt__(self, other: Any) -> Any:
+        return self[...] < other
+
+    def __le__(self, other: Any) -> Any:
+        return self[...] <= other
+
+    def __gt__(self, other: Any) -> Any:
+        return self[...] > other
+
+    def __ge__(self, other: Any) -> Any:
+        return self[...] >= other
+
+    def __neg__(self) -> Any:
+        return -self[...]
+
+
+class _Computed(Constrained):
+    """A Constrained that is read as layers of flax read a parameter.
+
+    # twin: layers of torch read tensors; those of flax read `self.kernel[...]` and ask `if self.scale`, so need a Variable.
+    """
+
+    def __get__(self, instance: object | None, owner: Any = None) -> Any:
+        value = super().__get__(instance, owner)
+        return value if instance is None else _Value(value)
+
+
+copyreg.pickle(_Attached, _reduced)  # type: ignore[arg-type]
+
+
+def _entries(part: Any) -> Entries:
+    """What is attached to a module."""
+    return _made_of(type(part))[1]
+
+
+def _modules(module: Any) -> list[nnx.Module]:
+    """A module and all that it holds, each once."""
+    return [part for _, part in _named_modules(module, "", set())]
+
+
+def _find(module: Any, name: str, verb: str) -> tuple[Any, str]:
+    """The submodule that owns a dotted name, and the last part of the name."""
+    if not isinstance(module, nnx.Module):
+        more = "; for linen use constrain on its params" if type(module).__module__.startswith("flax.linen") else ""
+        raise SpecError(f"{verb}: expected an nnx.Module, got {type(module).__name__}{more}")
+    if not isinstance(name, str) or not name:
+        raise SpecError(f"{verb}: name={name!r} must be a text such as 'kernel'")
+    path, _, key = name.rpartition(".")
+    owner: Any = module
+    for step in path.split(".") if path else ():
+        owner = dict(_members(owner)).get(step)
+    if not isinstance(owner, nnx.Module):
+        known = [path for path, _ in _named_modules(module, "", set()) if path]
+        raise SpecError(f"{verb}: {type(module).__name__} has no submodule {path!r}; {hint(path, known)}")
+    return owner, key
+
+
+def _own(part: Any) -> Iterator[tuple[str, Any]]:
+    """The parameters of a module itself, also those that it has twice."""
+    return ((name, member) for name, member in _members(part) if isinstance(member, nnx.Param))
+
+
+def _parameter(owner: Any, key: str, name: str) -> nnx.Param:
+    """The parameter to constrain."""
+    if key in _declared(type(owner)):
+        raise SpecError(f"attach {name!r}: it is constrained already; detach(module, {name!r}) first")
+    leaf = dict(_own(owner)).get(key)
+    if leaf is None:
+        present = vars(owner).get(key)
+        if isinstance(present, nnx.Variable):
+            raise SpecError(f"attach {name!r}: it is no nnx.Param but a {type(present).__name__}, which is not trained")
+        raise SpecError(f"attach {name!r}: {type(owner).__name__} has no such parameter; {hint(key, list(dict(_own(owner))))}")
+    if isinstance(owner, nnx.List | nnx.Dict):
+        raise SpecError(f"attach {name!r}: it is an entry of an nnx.{type(owner).__name__}; give it an attribute of a module")
+    if not jnp.issubdtype(leaf.dtype, jnp.floating):
+        raise SpecError(f"attach {name!r}: a parameter of {leaf.dtype} is not floating")
+    return leaf
+
+
+def _refuse(part: Any, key: str) -> None:
+    """Raise SpecError for a module whose parameter cannot be taken over."""
+    kind = type(part).__name__
+    if key in {entry.raw_name for entry in _declared(type(part)).values()}:
+        raise SpecError(f"attach {key!r}: it is the raw leaf of {key.removesuffix('_raw')!r}, which is constrained already")
+    hooked = type(vars(part)[key]).get_value is not nnx.Variable.get_value
+    if hooked or any(vars(part)[key].has_metadata(hook) for hook in ("on_get_value", "on_set_value")):
+        raise SpecError(
+            f"attach {key!r}: the value of {kind}.{key} passes through hooks, which it would pass twice; remove them"
+        )
+    if f"{key}_raw" in vars(part):
+        raise SpecError(f"attach {key!r}: {kind} has an attribute {key}_raw already, where the leaf would go")
+
+
+def _refuse_copies(module: Any, leaf: Any, name: str) -> None:
+    """Raise SpecError where a module keeps the parameter outside its own attributes too: that copy would go stale."""
+    for path, part in _named_modules(module, "", set()):
+        for attribute, kept in _members(part):
+            nested = [] if isinstance(kept, nnx.Module) else _held(attribute, kept)
+            own = isinstance(kept, nnx.Param) and not isinstance(part, nnx.List | nnx.Dict)
+            if not own and (kept is leaf or any(entry is leaf for _, entry in nested)):
+                place = f"{path}.{attribute}".lstrip(".")
+                raise SpecError(
+                    f"attach {name!r}: {place} holds the same parameter and would keep the old numbers; "
+                    f"let {type(part).__name__} read the attribute instead"
+                )
+
+
+def _swap_classes(wanted: list[tuple[Any, Entries]]) -> None:
+    """Give each module the class that constrains these names, or none of them."""
+    merged: dict[int, tuple[Any, dict[str, Spec]]] = {}
+    for part, entries in wanted:
+        merged.setdefault(id(part), (part, {}))[1].update(entries)
+    before = [(part, type(part)) for part, _ in merged.values()]
+    try:
+        for part, entries in merged.values():
+            base = _made_of(type(part))[0]
+            object.__setattr__(part, "__class__", _subclass(base, tuple(sorted(entries.items()))) if entries else base)
+    except TypeError as error:
+        for part, kind in before:
+            object.__setattr__(part, "__class__", kind)
+        names = ", ".join(kind.__name__ for _, kind in before)
+        raise SpecError(f"attach: the class of {names} cannot be extended: {error}") from None
+
+
+def _replace(part: Any, old: str, new: str, leaf: Any) -> None:
+    """Put a leaf under a new name in the place of an old one, so that attributes keep their order."""
+    setattr(part, new, leaf)  # refuses inside a transform that the module comes from outside of
+    order = dict.fromkeys(new if name == old else name for name in vars(part))
+    kept = dict(vars(part))
+    nodes = kept["_pytree__nodes"]
+    kept["_pytree__nodes"] = type(nodes)({name: kind for name, kind in nodes.items() if name != old}, copy=False)
+    vars(part).clear()
+    vars(part).update({name: kept[name] for name in order})

@@ -1,0 +1,281 @@
+"""attach: constrain a parameter of an existing layer, whose code stays as it is; detach bakes the value back."""
+
+import copyreg
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.parameter import UninitializedParameter
+from torch.nn.utils import parametrize
+
+from isoparam.errors import DomainError, SpecError
+from isoparam.names import hint
+from isoparam.specs import Spec
+from torch_impl.module import Constrained, _declared, _filled, _first_raw
+
+Entries = tuple[tuple[str, Spec], ...]
+"""What a class constrains: (name, spec), by name."""
+
+
+def attach(module: Any, name: str, spec: Spec, start: Any = "value") -> None:
+    """Constrain a parameter of an existing module from now on.
+
+        before    module.weight is an nn.Parameter
+        after     module.weight is `forward(spec, module.weight_raw)` at every read, module.weight_raw is the nn.Parameter
+
+    The class of the module becomes a subclass of it with one more attribute, `Constrained(spec)`: `isinstance`, `repr`
+    and the layer's own code stay as they are; pickle, deepcopy, `torch.save`, `torch.compile` and `functional_call` work.
+    `state_dict` holds `weight_raw` where `weight` was, and loads into a module with the same attachments.
+
+    A parameter that several places within `module` share is constrained in all of them, and they go on sharing one leaf.
+
+    Args:
+        module: any nn.Module.
+        name: the parameter; with dots for one of a submodule: "encoder.0.weight".
+        spec: what the value obeys.
+        start: what the present numbers become, as for `Constrained`: "value" (they are inside), "raw" (they are raw),
+            "project" (those outside move to the nearest point, and a little inside), a float or an array of starting
+            values, or a numpy Generator.
+
+    Raises:
+        SpecError: for a name that is no parameter, a shape that the spec does not accept, a second attachment to a name,
+            a lazy, scripted, parametrized or weight-normalized module, or one that keeps the parameter in a list too.
+        DomainError: for start="value" and a number outside the set or on its border.
+
+    Limits: attach first, then make the optimizer, for the leaf is a new parameter. Sharing is seen within `module` only:
+    give the module that holds all places. `type(module) is nn.Linear` becomes false. `reset_parameters()` of the layer
+    writes into a temporary value; assign instead: `module.weight = numbers`.
+
+    Example:
+        >>> import isoparam as iso, torch
+        >>> from isoparam.torch import attach
+        >>> layer = torch.nn.Linear(3, 2)
+        >>> attach(layer, "weight", iso.Positive(), start="project")
+        >>> bool((layer.weight > 0).all()), [name for name, _ in layer.named_parameters()], layer
+        (True, ['weight_raw', 'bias'], Linear(in_features=3, out_features=2, bias=True))
+    """
+    if not isinstance(spec, Spec):
+        raise SpecError(f"attach {name!r}: expected a spec such as isoparam.Positive(), got {spec!r}")
+    start = Constrained(spec, start).start
+    owner, key = _find(module, name, "attach")
+    old = _parameter(owner, key, name)
+    places = [(part, name) for part in module.modules() for name, leaf in _own(part) if leaf is old]
+    for part, other in places:
+        _refuse(part, other)
+    _refuse_copies(module, old, name)
+    try:
+        raw = _first_raw(spec, _filled(old.detach()), start)
+    except DomainError as error:
+        more = '; start="project" begins at the nearest point inside' if start == "value" else ""
+        raise DomainError(f"attach {name!r}: {error}{more}") from None
+    except SpecError as error:
+        raise SpecError(f"attach {name!r}: {error}") from None
+    leaf = nn.Parameter(raw, requires_grad=old.requires_grad)
+    _swap_classes([(part, (*_entries(part), (other, spec))) for part, other in places])
+    for part, other in places:
+        _replace(part, other, f"{other}_raw", leaf)
+
+
+def detach(module: Any, name: str) -> None:
+    """Undo `attach`: the parameter is plain again and holds the present value, as do all places that share it.
+
+    Args:
+        module: the module that was given to `attach`, or one that holds it.
+        name: the parameter by its own name, "encoder.0.weight".
+
+    Raises:
+        SpecError: for a name that is not attached.
+
+    Limits: the parameter is a new one, which an optimizer made before does not know.
+
+    Example:
+        >>> import isoparam as iso, torch
+        >>> from isoparam.torch import attach, detach
+        >>> layer = torch.nn.Linear(3, 2)
+        >>> attach(layer, "weight", iso.Positive(), start=0.5)
+        >>> detach(layer, "weight")
+        >>> layer.weight.unique(), type(layer) is torch.nn.Linear
+        (tensor([0.5000], grad_fn=<Unique2Backward0>), True)
+    """
+    owner, key = _find(module, name, "detach")
+    if key not in dict(_entries(owner)):
+        known = [f"{path}.{own}".lstrip(".") for path, part in module.named_modules() for own, _ in _entries(part)]
+        raise SpecError(f"detach: {name!r} of {type(owner).__name__} is not attached; {hint(name, known)}")
+    old = getattr(owner, f"{key}_raw")
+    leaf = nn.Parameter(getattr(owner, key).detach().clone(), requires_grad=old.requires_grad)
+    found = [(part, other) for part in module.modules() for other, _ in _entries(part)]
+    places = [(part, other) for part, other in found if getattr(part, f"{other}_raw") is old]
+    for part, other in places:
+        _swap_classes([(part, tuple(entry for entry in _entries(part) if entry[0] != other))])
+        _replace(part, f"{other}_raw", other, leaf)
+
+
+class _Attached(type):
+    """The class of the classes that `attach` makes, which pickle by what they were made of."""
+
+
+def _made_of(owner: type) -> tuple[type, Entries]:
+    """The class of the user and what is attached to it."""
+    return vars(owner).get("_isoparam_made_of", (owner, ())) if isinstance(owner, _Attached) else (owner, ())
+
+
+def _reduced(owner: type) -> str | tuple[Callable[..., type], tuple[type, Entries]]:
+    """How pickle writes such a class; one derived from it has a name of its own."""
+    base, entries = _made_of(owner)
+    return (_subclass, (base, entries)) if entries else owner.__qualname__
+
+
+copyreg.pickle(_Attached, _reduced)  # type: ignore[arg-type]
+
+
+@cache
+def _meta(kind: type) -> type:
+    """The metaclass for subclasses of a class of this metaclass."""
+    if kind is type:
+        return _Attached
+    made = type(f"Attached{kind.__name__}", (_Attached, kind), {})
+    copyreg.pickle(made, _reduced)  # type: ignore[arg-type]
+    return made
+
+
+@cache
+def _subclass(base: type, entries: Entries) -> type:
+    """The subclass of a module's class that constrains these names; the same one for the same names and specs.
+
+    # twin: layers of torch read tensors; those of flax read `self.kernel[...]` and ask `if self.scale`, so need a Variable.
+    """
+    body: dict[str, Any] = {"__module__": base.__module__, "__qualname__": base.__qualname__, "__doc__": base.__doc__}
+    body |= {"_isoparam_made_of": (base, entries), "__slots__": ()}
+    body |= _rnn_members() if issubclass(base, nn.RNNBase) else {}
+    return _meta(type(base))(base.__name__, (base,), body | {name: Constrained(spec) for name, spec in entries})
+
+
+def _rnn_members() -> dict[str, Any]:
+    """An RNN reads a list that it made of its weights; here the list is made at every read.
+
+    # twin: an RNN of torch keeps a second list of its weights; cells of flax read their own.
+    """
+
+    def weights(self: Any) -> list[Any]:
+        return [getattr(self, name) for name in self._flat_weights_names]
+
+    def ignore(self: Any, weights: list[Any]) -> None:
+        del self, weights  # what `_init_flat_weights` and unpickling would keep
+
+    def unchanged(self: Any) -> bool:
+        return False
+
+    def flatten_parameters(self: Any) -> None:
+        """Nothing: computed weights cannot be moved into the one buffer that cuDNN likes best."""
+
+    members = {"_weights_have_changed": unchanged, "flatten_parameters": flatten_parameters}
+    return members | {"_flat_weights": property(weights, ignore)}
+
+
+def _entries(part: Any) -> Entries:
+    """What is attached to a module."""
+    return _made_of(type(part))[1]
+
+
+def _find(module: Any, name: str, verb: str) -> tuple[Any, str]:
+    """The submodule that owns a dotted name, and the last part of the name."""
+    if not isinstance(module, nn.Module):
+        raise SpecError(f"{verb}: expected an nn.Module, got {type(module).__name__}")
+    if not isinstance(name, str) or not name:
+        raise SpecError(f"{verb}: name={name!r} must be a text such as 'weight'")
+    path, _, key = name.rpartition(".")
+    try:
+        return module.get_submodule(path), key
+    except AttributeError:
+        known = [path for path, _ in module.named_modules() if path]
+        raise SpecError(f"{verb}: {type(module).__name__} has no submodule {path!r}; {hint(path, known)}") from None
+
+
+def _own(part: Any) -> Iterator[tuple[str, Any]]:
+    """The parameters of a module itself, also those that it has twice."""
+    return part.named_parameters(recurse=False, remove_duplicate=False)
+
+
+def _parameter(owner: Any, key: str, name: str) -> nn.Parameter:
+    """The parameter to constrain."""
+    if isinstance(owner, torch.jit.ScriptModule):
+        raise SpecError(f"attach {name!r}: {type(owner).__name__} is scripted; attach before torch.jit.script")
+    if key in _declared(type(owner)):
+        raise SpecError(f"attach {name!r}: it is constrained already; detach(module, {name!r}) first")
+    leaf = dict(_own(owner)).get(key)
+    if leaf is None:
+        present = getattr(owner, key, None)
+        if isinstance(present, torch.Tensor):
+            raise SpecError(
+                f"attach {name!r}: it is no nn.Parameter but a buffer, or computed by parametrize, weight_norm or a hook; "
+                f"remove that first, then attach"
+            )
+        raise SpecError(f"attach {name!r}: {type(owner).__name__} has no such parameter; {hint(key, list(dict(_own(owner))))}")
+    if isinstance(leaf, UninitializedParameter):
+        raise SpecError(f"attach {name!r}: the lazy parameter has no shape yet; call the module once on a batch first")
+    if not leaf.is_floating_point():
+        raise SpecError(f"attach {name!r}: a parameter of {leaf.dtype} is not floating")
+    return leaf
+
+
+def _refuse(part: Any, key: str) -> None:
+    """Raise SpecError for a module whose parameter cannot be taken over."""
+    kind = type(part).__name__
+    if parametrize.is_parametrized(part):
+        raise SpecError(
+            f"attach {key!r}: {kind} is parametrized by torch.nn.utils.parametrize, which swaps the class too; "
+            f"parametrize.remove_parametrizations(...) first"
+        )
+    if key in {entry.raw_name for entry in _declared(type(part)).values()}:
+        raise SpecError(f"attach {key!r}: it is the raw leaf of {key.removesuffix('_raw')!r}, which is constrained already")
+    for hook in part._forward_pre_hooks.values():
+        if type(hook).__module__.startswith("torch.nn.utils."):
+            raise SpecError(f"attach {key!r}: {kind} computes weights by a {type(hook).__name__} hook; remove it first")
+    taken = [name for name, leaf in part._parameters.items() if name == f"{key}_raw" and leaf is not None]
+    if taken or f"{key}_raw" in vars(part):
+        raise SpecError(f"attach {key!r}: {kind} has an attribute {key}_raw already, where the leaf would go")
+
+
+def _refuse_copies(module: Any, leaf: Any, name: str) -> None:
+    """Raise SpecError where a module keeps the parameter outside its own parameters too: that copy would go stale."""
+    for path, part in module.named_modules():
+        for attribute, kept in vars(part).items():
+            if attribute in ("_parameters", "_modules") or (attribute == "_flat_weights" and isinstance(part, nn.RNNBase)):
+                continue
+            entries = list(kept.values()) if isinstance(kept, dict) else kept
+            if kept is leaf or (isinstance(entries, list | tuple) and any(entry is leaf for entry in entries)):
+                place = f"{path}.{attribute}".lstrip(".")
+                raise SpecError(
+                    f"attach {name!r}: {place} holds the same parameter and would keep the old numbers; "
+                    f"let {type(part).__name__} read the attribute instead"
+                )
+
+
+def _swap_classes(wanted: list[tuple[Any, Entries]]) -> None:
+    """Give each module the class that constrains these names, or none of them."""
+    merged: dict[int, tuple[Any, dict[str, Spec]]] = {}
+    for part, entries in wanted:
+        merged.setdefault(id(part), (part, {}))[1].update(entries)
+    before = [(part, type(part)) for part, _ in merged.values()]
+    try:
+        for part, entries in merged.values():
+            base = _made_of(type(part))[0]
+            part.__class__ = _subclass(base, tuple(sorted(entries.items()))) if entries else base
+    except TypeError as error:
+        for part, kind in before:
+            part.__class__ = kind
+        names = ", ".join(kind.__name__ for _, kind in before)
+        raise SpecError(f"attach: the class of {names} cannot be extended: {error}") from None
+
+
+def _replace(part: Any, old: str, new: str, leaf: Any) -> None:
+    """Put a leaf under a new name in the place of an old one, so that parameters keep their order."""
+    parameters = {new if name == old else name: leaf if name == old else entry for name, entry in part._parameters.items()}
+    part._parameters.clear()
+    part._parameters.update(parameters)
+    if isinstance(part, nn.RNNBase):
+        vars(part).pop("_flat_weights", None)
+        if not _entries(part):
+            part._init_flat_weights()
