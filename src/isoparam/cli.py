@@ -99,14 +99,18 @@ def train(
     dtype: Annotated[Dtype | None, typer.Option(help="Dtype of the parameters; by default that of the recipe.")] = None,
     device: DeviceOption = Device.CPU,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result here.")] = None,
+    plot_file: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Draw the run here: .png, .svg.")] = None,
 ) -> None:
     """Train a built-in problem on one backend, or on both and say how closely they agree."""
     from isoparam import console, problems
     from isoparam.backends import BACKENDS
+    from isoparam.plot import check_installed, draw
     from isoparam.train import train as fit
 
     chosen = problems.get(problem)
-    check_files(json_file)
+    check_files(json_file, plot_file)
+    if plot_file is not None:
+        check_installed()
     backends = BACKENDS if backend is Where.BOTH else (backend.value,)
     asked = asked_optimizer(chosen, optimizer, lr)
     screen = console.screen()
@@ -116,6 +120,8 @@ def train(
     ]
     console.show_runs(screen, chosen, runs)
     write(json_file, json.dumps(console.runs_as_data(chosen, runs), indent=2) + "\n")
+    if plot_file is not None:
+        draw(runs, plot_file, chosen.published)
 
 
 @app.command()

@@ -1,6 +1,8 @@
 """Run: what `train` gives back. Evaluation: one look at values, loss and gradients. All in numpy."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -74,6 +76,36 @@ class Run:
             lines.append(f"loss {rows['loss'][0]:.6g} -> {rows['loss'][-1]:.6g}, gradient norm {rows['grad_norm'][-1]:.3g}")
         lines += [f"{name} = {_shown(value)}" for name, value in self.values.items()]
         return "\n".join(lines)
+
+    def plot(
+        self, other: "Run | None" = None, path: str | Path | None = None, published: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Draw loss, gradient norm and the recorded values over the steps; needs `pip install 'isoparam[plot]'`.
+
+        Args:
+            other: a second run of the problem, such as that of the other backend, to draw over this one, with a panel of
+                how far the two are apart.
+            path: write the picture here too, as .png, .svg or .pdf.
+            published: {name: value} to draw as dotted lines, such as `problem.published`.
+
+        Returns:
+            The matplotlib Figure, whose axes may be changed further.
+
+        Raises:
+            BackendError: without matplotlib.
+            SpecError: for a run that recorded nothing, another problem's run, or a file that cannot be written.
+
+        Example:
+            >>> import isoparam as iso
+            >>> problem = iso.problems.get("scalar")
+            >>> torch, jax = (iso.train(problem, backend=backend) for backend in ("torch", "jax"))
+            >>> figure = torch.plot(jax, published=problem.published)
+            >>> [axes.get_ylabel() for axes in figure.axes]
+            ['loss', 'gradient norm', 'x', 'largest relative difference']
+        """
+        from isoparam.plot import draw  # matplotlib is slow to import, and may be missing
+
+        return draw([self] if other is None else [self, other], path, published)
 
     def __repr__(self) -> str:
         values = ", ".join(f"{name}={_shown(value)}" for name, value in self.values.items())
