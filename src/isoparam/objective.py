@@ -42,6 +42,22 @@ class ModuleLoss(ABC):
             step: whole number of the step; in JAX it may be traced.
         """
 
+    def module(self, values: Mapping[str, Any], variables: Mapping[str, Any] | None = None) -> Any:
+        """A fresh module of the user's class that holds these numbers: the trained one for `run.values, run.variables`.
+
+        Args:
+            values: {name: array} for every trained parameter, of numpy or of the backend.
+            variables: {name: array}; those left out are as at the start.
+
+        Returns:
+            The module, in its own dtypes, which need not be that of the run; for linen one that is bound to its variables.
+
+        Raises:
+            SpecError: for names or shapes other than the module's, and for a loss that `as_loss` did not make.
+        """
+        del values, variables
+        raise SpecError(f"{type(self).__name__} was not made by as_loss, so there is no module")
+
 
 def advancing(loss: Any, seed: int) -> Advance:
     """Any loss as `advance(values, variables, batch, step) -> loss, variables`; a plain one leaves the variables alone."""
