@@ -104,13 +104,13 @@ def train(
     """Train a built-in problem on one backend, or on both and say how closely they agree."""
     from isoparam import console, problems
     from isoparam.backends import BACKENDS
-    from isoparam.plot import check_installed, draw
+    from isoparam.plot import check_can_draw, draw
     from isoparam.train import train as fit
 
     chosen = problems.get(problem)
     check_files(json_file, plot_file)
     if plot_file is not None:
-        check_installed()
+        check_can_draw(plot_file)
     backends = BACKENDS if backend is Where.BOTH else (backend.value,)
     asked = asked_optimizer(chosen, optimizer, lr)
     screen = console.screen()

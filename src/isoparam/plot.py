@@ -56,7 +56,7 @@ def draw(runs: "Sequence[Run]", path: str | Path | None = None, published: Mappi
         BackendError: without matplotlib.
         SpecError: for a run that recorded nothing, two runs of different problems, or an ending that is no picture.
     """
-    check_installed()
+    check_can_draw(path)
     from matplotlib.figure import Figure
 
     _check(runs)
@@ -82,12 +82,14 @@ def draw(runs: "Sequence[Run]", path: str | Path | None = None, published: Mappi
     return figure
 
 
-def check_installed() -> None:
-    """Raise BackendError without matplotlib."""
+def check_can_draw(path: str | Path | None = None) -> None:
+    """Raise BackendError without matplotlib, and SpecError for a file whose ending is no picture, before the work is done."""
     try:
-        import matplotlib  # noqa: F401
+        from matplotlib.backend_bases import FigureCanvasBase
     except ModuleNotFoundError as error:
         raise BackendError(f"a plot needs {error.name}: pip install 'isoparam[plot]'") from error
+    if path is not None and Path(path).suffix[1:].lower() not in FigureCanvasBase.filetypes:
+        raise SpecError(f"cannot draw {fspath(path)!r}: its ending is no picture; name a file such as 'run.png'")
 
 
 def _check(runs: "Sequence[Run]") -> None:
@@ -263,5 +265,5 @@ def _plain(name: str) -> str:
 def _save(figure: "Figure", path: str | Path) -> None:
     try:
         figure.savefig(path)
-    except (OSError, ValueError) as error:
-        raise SpecError(f"cannot write {fspath(path)!r}: {error}; name a file such as 'run.png'") from None
+    except OSError as error:
+        raise SpecError(f"cannot write {fspath(path)!r}: {error.strerror}; name a file in a folder that exists") from None
