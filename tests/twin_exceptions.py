@@ -9,4 +9,8 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
         "derivatives.py",
         "settings_for",
     ): "JAX can forbid float64 and broadcasting between ranks, which rules and derivatives need; torch has no such settings",
+    (
+        "flat.py",
+        "setting",
+    ): "JAX chooses float64 and the device for a block of code; torch says both at every tensor",
 }

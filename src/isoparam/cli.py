@@ -62,6 +62,13 @@ class Device(StrEnum):
     CUDA = "cuda"
 
 
+class Method(StrEnum):
+    """How constraints are kept."""
+
+    TRANSFORM = "transform"
+    PROJECTED = "projected"
+
+
 class Algorithm(StrEnum):
     """Optimizers, in the meaning of torch.optim."""
 
@@ -76,6 +83,7 @@ OptimizerOption = Annotated[
 LrOption = Annotated[float | None, typer.Option("--lr", help="Step size; by default that of the optimizer.")]
 SeedOption = Annotated[int, typer.Option(help="Seed of the order of the data.")]
 DeviceOption = Annotated[Device, typer.Option(help="Where to compute.")]
+MethodOption = Annotated[Method, typer.Option(help="Train raw, or the values and project them after each step.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -98,6 +106,7 @@ def train(
     seed: SeedOption = 0,
     dtype: Annotated[Dtype | None, typer.Option(help="Dtype of the parameters; by default that of the recipe.")] = None,
     device: DeviceOption = Device.CPU,
+    method: MethodOption = Method.TRANSFORM,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result here.")] = None,
     plot_file: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Draw the run here: .png, .svg.")] = None,
 ) -> None:
@@ -115,7 +124,17 @@ def train(
     asked = asked_optimizer(chosen, optimizer, lr)
     screen = console.screen()
     runs = [
-        fit(chosen, name, asked, steps=steps, seed=seed, dtype=dtype, device=device.value, progress=screen.is_terminal)
+        fit(
+            chosen,
+            name,
+            asked,
+            steps=steps,
+            seed=seed,
+            dtype=dtype,
+            device=device.value,
+            progress=screen.is_terminal,
+            method=method.value,
+        )
         for name in backends
     ]
     console.show_runs(screen, chosen, runs)

@@ -9,7 +9,7 @@ import numpy as np
 
 from isoparam.errors import SpecError
 from isoparam.names import select
-from isoparam.optimizers import Optimizer
+from isoparam.optimizers import LBFGS, Optimizer
 from isoparam.specs import Real, Spec
 from isoparam.specs.base import Shape
 
@@ -17,6 +17,12 @@ SHOWN = 64  # entries up to which a value is recorded whole
 SUMMARY = ("min", "mean", "max")
 FIXED = ("step", "loss", "grad_norm")
 DTYPES = ("float64", "float32", "bfloat16")
+WIDTHS = {"float64": 64, "float32": 32, "bfloat16": 16}
+METHODS = ("transform", "projected")
+
+NORM_RANGES = {64: (2.0**-400, 2.0**400, 2.0**540), 32: (2.0**-30, 2.0**30, 2.0**75)}
+"""By bits: between which norms the squares of what counts neither underflow nor overflow, and what to multiply by below (to
+divide by above) so that the squares of every normal number are normal."""
 
 
 class Entry(NamedTuple):
@@ -44,11 +50,21 @@ class Group(NamedTuple):
 
 
 class Layout(NamedTuple):
-    """All raw parameters as one flat vector, group after group; `names` is the order in which the user gave them."""
+    """All raw parameters as one flat vector, group after group; `names` is the order in which the user gave them.
+
+    `method`: "transform"; or "projected": the flat vector holds the constrained values themselves, which every step projects
+    onto their sets, and raw stands for these values, wherever it is named.
+    """
 
     names: tuple[str, ...]
     groups: tuple[Group, ...]
     size: int
+    method: str = "transform"
+
+    @property
+    def projected(self) -> bool:
+        """Whether the flat vector holds values."""
+        return self.method == "projected"
 
     def check(self, raw: Mapping[str, np.ndarray], problem: str) -> None:
         """Raise SpecError for a raw of other names or shapes than laid out here, for the problem of this name."""
@@ -113,6 +129,11 @@ class Plan:
         return "float64" if self.dtype == "float64" else "float32"
 
     @property
+    def maximizes(self) -> bool:
+        """Whether the optimizer climbs."""
+        return not isinstance(self.optimizer, LBFGS) and self.optimizer.maximize
+
+    @property
     def capacity(self) -> int:
         """Most steps in one chunk: what history and row numbers of about 4 MiB hold."""
         row = 8 * (2 + -(-sum(column.width for column in self.columns) // self.record_every)) + 4 * (self.batch_size or 0)
@@ -127,12 +148,13 @@ class Rows(NamedTuple):
     columns: np.ndarray
 
 
-def layout(shapes: Mapping[str, Shape], specs: Mapping[str, Spec]) -> Layout:
+def layout(shapes: Mapping[str, Shape], specs: Mapping[str, Spec], method: str = "transform") -> Layout:
     """Lay parameters out by spec.
 
     Args:
         shapes: shape of each value, in the order of the user.
         specs: spec of the constrained names.
+        method: what the flat vector holds: "transform": raw; "projected": the values.
     """
     together: dict[Any, list[str]] = {}
     for name in shapes:
@@ -143,13 +165,13 @@ def layout(shapes: Mapping[str, Shape], specs: Mapping[str, Spec]) -> Layout:
         spec = specs.get(names[0], Real())
         entries, size = [], 0
         for name in names:
-            raw_shape = spec.raw_shape(shapes[name])
+            raw_shape = shapes[name] if method == "projected" else spec.raw_shape(shapes[name])
             entries.append(Entry(name, raw_shape, shapes[name], size, size + prod(raw_shape)))
             size += prod(raw_shape)
         shape = entries[0].raw_shape if len(entries) == 1 else (size,)
         groups.append(Group(spec, shape, start, start + size, tuple(entries)))
         start += size
-    return Layout(tuple(shapes), tuple(groups), start)
+    return Layout(tuple(shapes), tuple(groups), start, method)
 
 
 def columns(shapes: Mapping[str, Shape], constrained: Iterable[str], record: Iterable[str] | None) -> tuple[Column, ...]:

@@ -14,9 +14,11 @@ from isoparam.errors import BackendError, SpecError
 from isoparam.names import assign, check_constraints
 from isoparam.objective import ModuleLoss
 from isoparam.optimizers import Optimizer, as_optimizer
-from isoparam.plan import DTYPES, FIXED
+from isoparam.plan import DTYPES, FIXED, WIDTHS
 from isoparam.specs import Spec
 from isoparam.specs.base import ScalarSpec, Shape
+
+SHOWN = 200  # characters of parameters in a repr
 
 Loss = Callable[[dict[str, Any], dict[str, Any]], Any]
 
@@ -61,7 +63,7 @@ class Recipe:
         check_dtype(self.dtype)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Problem:
     """Parameters with their constraints and start, data, and a loss to make small.
 
@@ -133,6 +135,13 @@ class Problem:
         for key, value in frozen.items():
             object.__setattr__(self, key, value)
 
+    def __repr__(self) -> str:
+        specs = ", ".join(f"{name}{list(shape) or ''}: {self.specs.get(name, 'Real()')}" for name, shape in self.shapes.items())
+        if len(specs) > SHOWN:
+            specs = f"{specs[: SHOWN - 4].rpartition(', ')[0]}, ... {len(self.shapes)} in all"
+        rows = "" if self.rows is None else f", rows={self.rows}"
+        return f"Problem({self.name!r}, {{{specs}}}{rows}, backends={self.backends})"
+
     def __reduce__(self) -> tuple[Any, ...]:
         given = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.init}
         return _rebuilt, ({name: dict(value) if isinstance(value, Mapping) else value for name, value in given.items()},)
@@ -188,12 +197,25 @@ def check_tolerance(tol_grad: Any) -> None:
         raise SpecError(f"tol_grad={tol_grad!r} must be a finite number, at least 0, or None")
 
 
-def check_loss_value(shape: Shape, floating: bool) -> None:
-    """Raise SpecError unless a loss came out as one real number."""
+def check_loss_value(shape: Shape, floating: bool, kind: str, bits: int, dtype: str) -> None:
+    """Raise SpecError unless a loss came out as one real number that keeps the digits of the run.
+
+    Args:
+        shape: of the loss.
+        floating: whether it is a floating number.
+        kind: its dtype.
+        bits: of its dtype.
+        dtype: of the run.
+    """
     if tuple(shape) != ():
         raise SpecError(f"the loss has shape {tuple(shape)}; it must be a scalar of shape (), so end it with .sum() or .mean()")
     if not floating:
         raise SpecError("the loss is no floating number; compute it from values, which are floating")
+    if bits < WIDTHS[dtype]:
+        raise SpecError(
+            f"the loss is {kind} in a {dtype} run: something in it casts values or data to {kind}, and their other digits are "
+            f"lost; remove the cast, or train(..., dtype={kind if kind in DTYPES else 'float32'!r})"
+        )
 
 
 def check_schedule(schedule: Any) -> None:

@@ -32,12 +32,13 @@ class Run:
 
     Attributes:
         values: {name: constrained value} after the last update.
-        raw: {name: raw parameter} after the last update, with the same keys.
+        raw: {name: raw parameter} after the last update, with the same keys. In projected training nothing but the values
+            is trained: raw holds the same numbers.
         variables: {name: array} of what the loss of a module carries besides its parameters, such as batch statistics,
             after the last update; {} for a plain loss.
         history: {"step", "loss", "grad_norm", and a name for each recorded value}: arrays whose first axis counts the
             rows. Row k holds what was there **before** update `step[k]`; `grad_norm` is the 2-norm of the gradient of
-            all raw parameters together.
+            all raw parameters together; in projected training, of x - project(x - gradient).
         problem: name of the problem.
         backend: "torch" or "jax".
         steps: updates done.
@@ -45,6 +46,7 @@ class Run:
         optimizer: the optimizer as asked for.
         seed: seed of the run.
         dtype: dtype of the run; bfloat16 results come as float32 arrays.
+        method: "transform" or "projected".
         versions: {package: version} of what ran.
         seconds: wall time of the run, in seconds.
         compile_seconds: the part of it that went into preparing and compiling, in seconds.
@@ -61,14 +63,16 @@ class Run:
     optimizer: Optimizer
     seed: int
     dtype: str
+    method: str
     versions: dict[str, str]
     seconds: float
     compile_seconds: float
 
     def summary(self) -> str:
         """The run in a few lines, for a terminal."""
+        projected = "projected " if self.method == "projected" else ""
         lines = [
-            f"{self.problem} on {self.backend}, {self.dtype}: {self.steps} steps of {type(self.optimizer).__name__} "
+            f"{self.problem} on {self.backend}, {self.dtype}: {self.steps} {projected}steps of {type(self.optimizer).__name__} "
             f"in {self.seconds:.2f} s ({self.compile_seconds:.2f} s compiling), stopped by {self.stopped}"
         ]
         if len(self.history["loss"]):

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from isoparam.errors import BackendError, SpecError
-from isoparam.optimizers import Optimizer, as_optimizer
-from isoparam.plan import Plan, columns, layout
+from isoparam.optimizers import LBFGS, Optimizer, as_optimizer
+from isoparam.plan import METHODS, Plan, columns, layout
 from isoparam.problem import Problem, Recipe, check_dtype, check_schedule, check_tolerance, whole
 
 DEVICES = ("cpu", "cuda", "gpu")
@@ -19,6 +19,7 @@ def plan_for(
     device: str,
     record: Iterable[str] | None,
     record_every: int,
+    method: str = "transform",
 ) -> Plan:
     """The plan of a run: arguments left out come from the problem's recipe.
 
@@ -30,6 +31,7 @@ def plan_for(
         device: "cpu", or "cuda" or "gpu" (the same).
         record: names or globs to record; None records what is constrained.
         record_every: keep every so many steps.
+        method: "transform" or "projected".
 
     Raises:
         SpecError: for an argument that cannot be right.
@@ -45,8 +47,9 @@ def plan_for(
     if dtype is None:
         dtype = "float64" if recipe is None else recipe.dtype
     check_dtype(dtype)
+    check_method(method, optimizer)
     return Plan(
-        layout=layout(problem.shapes, problem.specs),
+        layout=layout(problem.shapes, problem.specs, method),
         columns=columns(problem.shapes, problem.specs, record),
         optimizer=as_optimizer(optimizer),
         dtype=dtype,
@@ -65,6 +68,17 @@ def length_for(recipe: Recipe | None, steps: int | None, tol_grad: float | None)
     if recipe is None:
         raise SpecError("the problem has no recipe; give steps=1000, for instance")
     return recipe.steps, recipe.tol_grad if tol_grad is None else tol_grad
+
+
+def check_method(method: str, optimizer: Optimizer) -> None:
+    """Raise SpecError for an unknown method, or an optimizer that cannot be followed by a projection."""
+    if method not in METHODS:
+        raise SpecError(f"unknown method={method!r}; choose one of {', '.join(map(repr, METHODS))}")
+    if method == "projected" and isinstance(optimizer, LBFGS):
+        raise SpecError(
+            "method='projected' with LBFGS: its line search assumes a loss without borders; use method='transform', or Adam "
+            "or SGD with 'projected'"
+        )
 
 
 def check_settings(problem: Any, schedule: Any, numerics: str, checkpoint_dir: str | None) -> None:

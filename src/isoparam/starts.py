@@ -1,10 +1,11 @@
-"""How a constrained parameter of a module starts: what `start=` may say, and which numbers may be assigned."""
+"""Starts: what `start=` of a module may say, which numbers may be assigned, and which points lie in a closed set."""
 
 from typing import Any
 
 import numpy as np
 
-from isoparam.errors import SpecError
+from isoparam.errors import DomainError, SpecError
+from isoparam.specs import Spec
 
 STARTS = ("value", "raw", "project")
 
@@ -44,3 +45,16 @@ def as_numbers(value: Any, native: str) -> np.ndarray:
     if isinstance(value, np.ndarray):
         raise SpecError(f"an array of {value.dtype} is not floating; write array.astype(float)")
     raise SpecError(f"expected a float, a floating numpy array or a floating {native}, got {type(value).__name__}")
+
+
+def check_closed(name: str, spec: Spec, point: np.ndarray, near: np.ndarray) -> None:
+    """Raise DomainError for a start that is not its own projection `near`: exactly for scalar specs, else up to rounding."""
+    size = np.max(np.abs(point), initial=1.0)
+    room = 0.0 if spec.kind == "scalar" else 4 * np.finfo(point.dtype).eps * size * max(point.shape, default=1)
+    outside = np.argwhere(~(np.abs(point - near) <= room))
+    if len(outside):
+        where = tuple(int(i) for i in outside[0])
+        raise DomainError(
+            f"init[{name!r}] in {point.dtype}: {point[where]}{f' at {where}' if where else ''} is not in the closed set of "
+            f"{spec}; the nearest point has {near[where]} there"
+        )

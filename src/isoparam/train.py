@@ -1,6 +1,5 @@
 """train(problem, backend=...): the same loop of chunks around either backend, and everything that ends a run."""
 
-import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from time import perf_counter
@@ -9,18 +8,18 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from isoparam.backends import load
-from isoparam.errors import NonFiniteError, SaturationWarning, SpecError
+from isoparam.errors import NonFiniteError, SpecError
 from isoparam.optimizers import Optimizer
 from isoparam.plan import Plan, Rows, history
 from isoparam.problem import Problem
 from isoparam.reads import check_reads
 from isoparam.run import Run, Stopped
+from isoparam.saturation import Saturation
 from isoparam.settings import check_settings, length_for, plan_for
 
 CHUNK_SECONDS = 0.2
 FIRST_CHUNK = 16
 GROWTH = 64  # at most this much longer than the chunk before
-SUSPECT = 20.0  # no derivative underflows while every |raw| is below this
 
 Callback = Callable[[dict[str, Any]], Any]
 
@@ -41,6 +40,7 @@ def train(
     tol_grad: float | None = None,
     checkpoint_dir: str | None = None,
     progress: bool = False,
+    method: Literal["transform", "projected"] = "transform",
 ) -> Run:
     """Make the loss of a problem small.
 
@@ -60,15 +60,21 @@ def train(
         record_every: keep every so many steps.
         callbacks: each is called as `callback(row)` with every kept row, in order; a true result stops the run before
             the update of that row. Rows are read once per chunk of up to 0.2 s, so calls come in bursts.
-        tol_grad: stop before the update of the first step whose gradient norm is at most this.
+        tol_grad: stop before the update of the first step whose gradient norm (`grad_norm` of the history) is at most this.
         checkpoint_dir: not available yet.
         progress: show a bar with the loss and up to four constrained values.
+        method: "transform" trains raw, whose value is always inside. "projected" trains the value itself and moves it
+            after each step to the nearest point of the closed set (`project`), so that it can lie on the border, at the
+            start too; momentum and the moments of Adam know nothing of the move. Then `raw` of the run holds the values,
+            and `grad_norm` is the norm of x - project(x - gradient), which is the gradient where the border is far and
+            vanishes at a solution on the border, where the gradient does not.
 
     Returns:
         The `Run`: values, raw, history and what ended it.
 
     Raises:
-        SpecError: for an argument that cannot be right, or a loss that is no scalar.
+        SpecError: for an argument that cannot be right, a loss that is no scalar or of a narrower dtype than the run, or
+            method="projected" with LBFGS.
         DomainError: for a start outside its set or on its border, in the dtype of the run.
         BackendError: for a backend, loss or device that is not there.
         NonFiniteError: for a loss or gradient that became nan or inf; `.run` is the last good state.
@@ -87,11 +93,11 @@ def train(
     if not isinstance(callbacks, Sequence) or not all(map(callable, callbacks)):
         raise SpecError(f"callbacks={callbacks!r} must be a tuple of functions; write callbacks=(f,)")
     steps, tol_grad = length_for(problem.recipe, steps, tol_grad)
-    plan = plan_for(problem, optimizer, seed, dtype, device, record, record_every)
+    plan = plan_for(problem, optimizer, seed, dtype, device, record, record_every, method)
     implementation = load(backend).train
-    where = (plan.seed, plan.dtype, plan.device)
+    where = {"dtype": plan.dtype, "device": plan.device, "method": plan.layout.method}
     check_reads(
-        problem, backend, lambda probe: implementation.evaluate(probe, implementation.start(probe, *where), None, *where[1:])
+        problem, backend, lambda probe: implementation.evaluate(probe, implementation.start(probe, plan.seed, **where), **where)
     )
     loop = implementation.Loop(problem, plan)
     loop.advance(0)  # compiles
@@ -108,7 +114,7 @@ class _Session:
     ) -> None:
         self.problem, self.backend, self.plan, self.versions = problem, backend, plan, versions
         self.begun, self.compiling = begun, compiling
-        self.saturated: set[str] = set()
+        self.saturation = Saturation(plan.layout, problem.specs)
         self.parts: list[dict[str, np.ndarray]] = [self.rows(0, self.nothing())]
 
     def nothing(self) -> Rows:
@@ -138,6 +144,7 @@ class _Session:
             optimizer=self.plan.optimizer,
             seed=self.plan.seed,
             dtype=self.plan.dtype,
+            method=self.plan.layout.method,
             versions=self.versions,
             seconds=perf_counter() - self.begun,
             compile_seconds=self.compiling,
@@ -171,7 +178,7 @@ def _fit(loop: Any, session: _Session, steps: int, tol_grad: float | None, callb
             done += count
             size = _next_size(count, elapsed)
             before = [before[-1], loop.state()]
-            _warn_of_saturation(loop, session, before[-1]["raw"])
+            session.saturation.look(loop, before[-1]["raw"])
             if show is not None:
                 show(done, float(rows.loss[-1]), loop.values())
     return session.finish(loop, "steps")
@@ -204,7 +211,7 @@ def _end(loop: Any, session: _Session, before: list[Any], kept: dict[str, np.nda
     if stop.reason != "non_finite":
         _replay(loop, before, stop.step)
         _keep(session, kept, stop.step)
-        _warn_of_saturation(loop, session, loop.state()["raw"])
+        session.saturation.look(loop, loop.state()["raw"])
         return session.finish(loop, stop.reason)
     _replay(loop, before, stop.step)
     seen = loop.look()
@@ -240,32 +247,6 @@ def _non_finite(seen: Any, step: int, guilty: str | None) -> str:
 def _next_size(count: int, elapsed: float) -> int:
     """Steps of the next chunk: towards CHUNK_SECONDS, at most GROWTH times this one."""
     return max(1, min(count * GROWTH, int(count * CHUNK_SECONDS / max(elapsed, 1e-9))))
-
-
-def _warn_of_saturation(loop: Any, session: _Session, flat: np.ndarray) -> None:
-    """One warning per parameter with an entry whose value no longer moves with raw."""
-    if np.max(np.abs(flat), initial=0.0) <= SUSPECT:
-        return
-    raw = session.plan.layout.unflatten(flat)
-    far = {
-        name
-        for name in session.problem.specs
-        if name not in session.saturated and np.max(np.abs(raw[name]), initial=0.0) > SUSPECT
-    }
-    if not far:
-        return
-    for name, slope in loop.slopes().items():
-        stuck = np.argwhere(slope == 0)
-        if name in far and len(stuck):
-            session.saturated.add(name)
-            where = tuple(int(i) for i in stuck[0])
-            warnings.warn(
-                f"parameter {name!r} is saturated: raw = {raw[name][where]:.6g}{f' at {where}' if where else ''}, where the "
-                f"derivative of {session.problem.specs[name]} has underflowed to 0, so it cannot move any more; use a "
-                f"smaller lr, start further inside, or loosen the constraint",
-                SaturationWarning,
-                stacklevel=4,
-            )
 
 
 def _bar(progress: bool, problem: Problem, steps: int) -> AbstractContextManager[Any]:

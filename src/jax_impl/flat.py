@@ -1,6 +1,7 @@
 """The flat vector of raw parameters: its leaves and values, the loss and the gradient, and the way to numpy and back."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import jax
@@ -10,10 +11,10 @@ from jax import Array, lax
 
 from isoparam.errors import BackendError, SpecError
 from isoparam.objective import ModuleLoss, advancing, check_variables
-from isoparam.plan import Group, Layout
+from isoparam.plan import NORM_RANGES, Group, Layout
 from isoparam.problem import check_loss_value
 from isoparam.specs import Real
-from jax_impl.verbs import forward
+from jax_impl.verbs import forward, project
 
 DTYPES = {"float64": jnp.float64, "float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
@@ -28,11 +29,41 @@ def leaves_of(layout: Layout, flat: Array) -> tuple[Array, ...]:
 
 def values_of(layout: Layout, leaves: tuple[Array, ...]) -> tuple[dict[str, Array], tuple[Array, ...]]:
     """Every constrained value by name, in the user's order, and the values of whole groups."""
-    whole = tuple(_value(group, leaf) for group, leaf in zip(layout.groups, leaves, strict=True))
+    whole = leaves
+    if not layout.projected:
+        whole = tuple(_value(group, leaf) for group, leaf in zip(layout.groups, leaves, strict=True))
     parts: dict[str, Array] = {}
     for group, value in zip(layout.groups, whole, strict=True):
         parts |= _split(group, value)
     return {name: parts[name] for name in layout.names}, whole
+
+
+def projected(layout: Layout, flat: Array) -> Array:
+    """The nearest point of the closed sets. What is not finite stays: an overflow is a fault, not a point to pull back."""
+    parts = [_nearest(group, flat[group.start : group.stop]) for group in layout.groups]
+    return jnp.where(jnp.isfinite(flat), jnp.concatenate(parts), flat)
+
+
+def descent(layout: Layout, flat: Array, grads: Array, maximize: bool) -> Array:
+    """What vanishes at a solution: the gradient g; in projected training x - P(x - g), the gradient mapping.
+
+    Where x - g is its own projection P(x - g), that is g itself, without the rounding of the difference.
+    """
+    if not layout.projected:
+        return grads
+    target = flat + grads if maximize else flat - grads
+    near = projected(layout, target)
+    kept = (near == target) | ~jnp.isfinite(grads)
+    return jnp.where(kept, grads, near - flat if maximize else flat - near)
+
+
+def norm_of(grads: Array, dtype: Any) -> Array:
+    """The 2-norm along the last axis, right at any scale: squares beyond `dtype` are taken of rescaled numbers."""
+    low, high, up = NORM_RANGES[jnp.finfo(dtype).bits]
+    grads = grads.astype(dtype)
+    plain = jnp.sqrt(jnp.sum(jnp.square(grads), axis=-1))
+    scale = jnp.where(plain > high, 1 / up, jnp.where(plain < low, up, 1.0)).astype(dtype)
+    return jnp.sqrt(jnp.sum(jnp.square(grads * scale[..., None]), axis=-1)) / scale
 
 
 class Objective:
@@ -64,7 +95,8 @@ class Objective:
             loss, after = self._advance(dict(values), variables, batch, step)
             if not isinstance(loss, Array):
                 raise SpecError(f"the loss is {loss!r}; it must be a JAX array of shape (), computed from values")
-            check_loss_value(loss.shape, jnp.issubdtype(loss.dtype, jnp.floating))
+            floating, kind = jnp.issubdtype(loss.dtype, jnp.floating), str(loss.dtype)
+            check_loss_value(loss.shape, floating, kind, 8 * loss.dtype.itemsize, str(raw.dtype))
             check_variables(variables, after)
             # The carry of a loop has no weak types.
             return loss, ({name: jnp.asarray(array, array.dtype) for name, array in after.items()}, whole)
@@ -114,8 +146,23 @@ def device_of(name: str) -> Any:
         raise BackendError(f"device={name!r}: this jax sees no GPU; pip install 'jax[cuda13]', or use device='cpu'") from None
 
 
+@contextmanager
+def setting(dtype: str, device: str) -> Iterator[None]:
+    """x64 on for float64 and off for the rest, on one device, for the time of a block; nothing global changes."""
+    with ExitStack() as stack:
+        stack.enter_context(jax.enable_x64(dtype == "float64"))
+        stack.enter_context(jax.default_device(device_of(device)))
+        yield
+
+
 def _value(group: Group, leaf: Array) -> Array:
     return leaf if isinstance(group.spec, Real) else forward(group.spec, leaf)
+
+
+def _nearest(group: Group, part: Array) -> Array:
+    if isinstance(group.spec, Real):
+        return part
+    return project(group.spec, part.reshape(group.shape)).reshape(-1)
 
 
 def _split(group: Group, value: Array) -> dict[str, Array]:

@@ -1,7 +1,7 @@
 """Training: chunks of steps over one flat vector of raw parameters, recorded on the device."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -13,14 +13,25 @@ import optax
 from jax import Array, lax
 
 from isoparam.batches import data_order
-from isoparam.errors import DomainError
 from isoparam.plan import Piece, Plan, Rows, layout, pieces_of, probe
 from isoparam.problem import Problem
 from isoparam.run import Evaluation
-from isoparam.specs import Real, Spec
-from jax_impl.flat import DTYPES, Objective, arrays_of, device_of, leaves_of, to_numpy, values_of, variables_of
+from jax_impl.flat import (
+    DTYPES,
+    Objective,
+    arrays_of,
+    descent,
+    leaves_of,
+    norm_of,
+    projected,
+    setting,
+    to_numpy,
+    values_of,
+    variables_of,
+)
 from jax_impl.optim import init_state, step
-from jax_impl.verbs import contains, forward, initial, inverse
+from jax_impl.start import start
+from jax_impl.verbs import forward
 
 
 class Loop:
@@ -41,14 +52,14 @@ class Loop:
         self._loss = problem.loss_for("jax")
         self._objective = Objective(plan.layout, self._loss, plan.seed)
         self._order = data_order(plan.seed, problem.rows, plan.batch_size)
-        with _setting(plan.dtype, plan.device):
+        with setting(plan.dtype, plan.device):
             self._data = arrays_of(problem.data or {}, plan.dtype, plan.device)
         # One program serves every chunk and every replay: the number of steps is an argument.
         self._program = jax.jit(partial(_chunk, plan, self._objective), donate_argnums=0)
         self._shown = jax.jit(lambda raw: values_of(plan.layout, leaves_of(plan.layout, raw))[1])
         _, self._places = pieces_of(plan.layout, plan.columns)
         self._ordered = bool(np.all(np.diff(self._places) == 1))
-        raw = start(problem, plan.seed, plan.dtype, plan.device)
+        raw = start(problem, plan.seed, plan.dtype, plan.device, plan.layout.method)
         self.load({"step": 0, "raw": plan.layout.flatten(raw), "slots": {}})
 
     def state(self) -> dict[str, Any]:
@@ -59,7 +70,7 @@ class Loop:
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Take up a state; missing slots and variables are those of a fresh start."""
-        with _setting(self._plan.dtype, self._plan.device):
+        with setting(self._plan.dtype, self._plan.device):
             self._raw = jnp.array(state["raw"], DTYPES[self._plan.dtype])
             fresh = init_state(self._plan.optimizer, self._raw)
             slots = {n: jnp.array(s, DTYPES[self._plan.dtype]) for n, s in state["slots"].items()}
@@ -70,7 +81,7 @@ class Loop:
     def advance(self, count: int) -> Rows:
         """Do `count` updates and give back what they recorded: row k is of the state before update k."""
         first, every = int(self._slots["step"]), self._plan.record_every
-        with _setting(self._plan.dtype, self._plan.device):
+        with setting(self._plan.dtype, self._plan.device):
             carry = self._raw, self._slots, self._variables
             order = self._indices(first, count)
             carry, table, kept = self._program(carry, self._data, order, np.int32(first), np.int32(count))
@@ -86,7 +97,7 @@ class Loop:
     def look(self) -> Evaluation:
         """Values, loss and gradients where the loop stands, for the batch that comes next."""
         order = self._indices(int(self._slots["step"]), 1)
-        with _setting(self._plan.dtype, self._plan.device):
+        with setting(self._plan.dtype, self._plan.device):
             batch = _batch(self._data, order, 0)
             step = self._slots["step"]
             loss, grads, _, whole = jax.jit(self._objective.__call__)(self._raw, self._variables, batch, step)
@@ -95,7 +106,7 @@ class Loop:
 
     def values(self) -> dict[str, np.ndarray]:
         """The constrained values where the loop stands."""
-        with _setting(self._plan.dtype, self._plan.device):
+        with setting(self._plan.dtype, self._plan.device):
             return self._plan.layout.cut(map(to_numpy, self._shown(self._raw)))
 
     def slopes(self) -> dict[str, np.ndarray]:
@@ -103,7 +114,7 @@ class Loop:
         result = {}
         for name, raw in self._plan.layout.unflatten(to_numpy(self._raw)).items():
             if name in self._specs:
-                with _setting(self._plan.dtype, self._plan.device):
+                with setting(self._plan.dtype, self._plan.device):
                     leaf = jnp.asarray(raw, DTYPES[self._plan.dtype])
                     value, pull = jax.vjp(partial(forward, self._specs[name]), leaf)
                     result[name] = to_numpy(pull(jnp.asarray(probe(value.shape), value.dtype))[0])
@@ -118,45 +129,13 @@ class Loop:
         return filled
 
 
-def start(problem: Problem, seed: int = 0, dtype: str = "float64", device: str = "cpu") -> dict[str, np.ndarray]:
-    """The raw parameters of the start, computed in float64 or float32.
-
-    Raises:
-        DomainError: for a value outside its set, or on its border, in this dtype.
-    """
-    del seed  # every start is given so far; drawn ones will come from it
-    wide = jnp.float64 if dtype == "float64" else jnp.float32  # weights rounded to bfloat16 would not sum to 1
-    init = problem.init or {}
-    result: dict[str, np.ndarray] = {}
-    with _setting(dtype, device):
-        together, groups = [], []
-        for group in layout(problem.shapes, problem.specs).groups:
-            for entry in group.entries:
-                if init[entry.name] is None:
-                    result[entry.name] = to_numpy(initial(group.spec, entry.value_shape, dtype=wide))
-            given = [init[entry.name] for entry in group.entries if init[entry.name] is not None]
-            if given:
-                flat = np.concatenate([value.reshape(-1) for value in given])
-                together.append(jnp.asarray(given[0] if len(group.entries) == 1 else flat, wide))
-                groups.append(group)
-        # One program, one map per group: op by op, or entry by entry, it would take many compilations.
-        inside, raw = jax.jit(partial(_inverted, [group.spec for group in groups]))(together)
-        if not all(inside):
-            _refuse(problem, dtype, wide)
-        for group, flat in zip(groups, raw, strict=True):
-            entries = [entry for entry in group.entries if init[entry.name] is not None]
-            ends = np.cumsum([entry.stop - entry.start for entry in entries])
-            for entry, part in zip(entries, np.split(to_numpy(flat).reshape(-1), ends[:-1]), strict=True):
-                result[entry.name] = part.reshape(entry.raw_shape)
-    return {name: result[name] for name in problem.shapes}
-
-
 def evaluate(
     problem: Problem,
     raw: Mapping[str, np.ndarray],
     batch: Mapping[str, np.ndarray] | None = None,
     dtype: str = "float64",
     device: str = "cpu",
+    method: str = "transform",
 ) -> Evaluation:
     """Values, loss and gradients at one point; with the variables of the start, as at step 0 of seed 0.
 
@@ -166,13 +145,14 @@ def evaluate(
         batch: the data to use; None for all of it.
         dtype: in which to compute.
         device: on which to compute.
+        method: "transform", or "projected": raw holds the values themselves.
 
     Raises:
         SpecError: for a raw of other names or shapes than the problem's, or a loss that is no scalar.
     """
-    plan = layout(problem.shapes, problem.specs)
+    plan = layout(problem.shapes, problem.specs, method)
     plan.check(raw, problem.name)
-    with _setting(dtype, device):
+    with setting(dtype, device):
         flat = jnp.asarray(plan.flatten(raw), DTYPES[dtype])
         data = arrays_of((problem.data or {}) if batch is None else batch, dtype, device)
         function = problem.loss_for("jax")
@@ -210,10 +190,11 @@ def _chunk(plan: Plan, objective: Objective, carry: Any, data: dict[str, Array],
     def update(k: Array, state: Any) -> Any:
         (raw, slots, variables), table = state
         loss, grads, variables, whole = objective(raw, variables, _batch(data, order, k), slots["step"])
-        norm = jnp.sqrt(jnp.sum(jnp.square(grads.astype(dtype))))
+        norm = norm_of(descent(plan.layout, raw, grads, plan.maximizes), dtype)
         parts = [loss.reshape(1), norm.reshape(1), *(_record(pieces, whole) if every == 1 else ())]
         table = _put(table, parts, k)
-        return (*step(plan.optimizer, raw, grads, slots), variables), table
+        raw, slots = step(plan.optimizer, raw, grads, slots)
+        return (projected(plan.layout, raw) if plan.layout.projected else raw, slots, variables), table
 
     if every == 1:
         carry, table = lax.fori_loop(np.int32(0), count, update, (carry, table))
@@ -230,22 +211,6 @@ def _chunk(plan: Plan, objective: Objective, carry: Any, data: dict[str, Array],
 
     rows = jnp.where(count > 0, (first + count - 1) // every - first // every + 1, 0)
     return lax.fori_loop(np.int32(0), rows, record, (carry, table, kept))
-
-
-def _inverted(specs: list[Spec], values: list[Array]) -> tuple[list[Array], list[Array]]:
-    """Whether each value lies inside its set, and its raw."""
-    inside = [jnp.all(contains(spec, value)) for spec, value in zip(specs, values, strict=True)]
-    return inside, [inverse(spec, value, check=False) for spec, value in zip(specs, values, strict=True)]
-
-
-def _refuse(problem: Problem, dtype: str, wide: Any) -> None:
-    """Raise DomainError for the first start that lies outside its set."""
-    for name, value in (problem.init or {}).items():
-        if value is not None:
-            try:
-                inverse(problem.specs.get(name, Real()), jnp.asarray(value, wide))
-            except DomainError as error:
-                raise DomainError(f"init[{name!r}] in {dtype}: {error}") from None
 
 
 def _put(table: Array, parts: list[Array], row: Array) -> Array:
@@ -269,12 +234,3 @@ def _batch(data: dict[str, Array], order: Any, k: Any) -> dict[str, Array]:
         return dict(data)
     index = order[k]
     return {name: array.at[index].get(mode="promise_in_bounds") for name, array in data.items()}
-
-
-@contextmanager
-def _setting(dtype: str, device: str) -> Any:
-    """x64 on for float64 and off for the rest, on one device, for the time of a block; nothing global changes."""
-    with ExitStack() as stack:
-        stack.enter_context(jax.enable_x64(dtype == "float64"))
-        stack.enter_context(jax.default_device(device_of(device)))
-        yield

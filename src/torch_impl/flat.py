@@ -9,13 +9,14 @@ from torch import Tensor as Array
 
 from isoparam.errors import BackendError, SpecError
 from isoparam.objective import ModuleLoss, advancing, check_variables
-from isoparam.plan import Group, Layout
+from isoparam.plan import NORM_RANGES, Group, Layout
 from isoparam.problem import check_loss_value
 from isoparam.specs import Real
 from torch_impl.registry import RULES
-from torch_impl.verbs import forward
+from torch_impl.verbs import forward, project
 
 DTYPES = {"float64": torch.float64, "float32": torch.float32, "bfloat16": torch.bfloat16}
+NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
 def leaves_of(layout: Layout, flat: Array) -> tuple[Array, ...]:
@@ -28,11 +29,43 @@ def leaves_of(layout: Layout, flat: Array) -> tuple[Array, ...]:
 
 def values_of(layout: Layout, leaves: tuple[Array, ...]) -> tuple[dict[str, Array], tuple[Array, ...]]:
     """Every constrained value by name, in the user's order, and the values of whole groups."""
-    whole = tuple(_value(group, leaf) for group, leaf in zip(layout.groups, leaves, strict=True))
+    whole = leaves
+    if not layout.projected:
+        whole = tuple(_value(group, leaf) for group, leaf in zip(layout.groups, leaves, strict=True))
     parts: dict[str, Array] = {}
     for group, value in zip(layout.groups, whole, strict=True):
         parts |= _split(group, value)
     return {name: parts[name] for name in layout.names}, whole
+
+
+def projected(layout: Layout, flat: Array) -> Array:
+    """The nearest point of the closed sets. What is not finite stays: an overflow is a fault, not a point to pull back."""
+    with torch.no_grad():
+        parts = [_nearest(group, flat[group.start : group.stop]) for group in layout.groups]
+        return torch.where(torch.isfinite(flat), parts[0] if len(parts) == 1 else torch.cat(parts), flat)
+
+
+def descent(layout: Layout, flat: Array, grads: Array, maximize: bool) -> Array:
+    """What vanishes at a solution: the gradient g; in projected training x - P(x - g), the gradient mapping.
+
+    Where x - g is its own projection P(x - g), that is g itself, without the rounding of the difference.
+    """
+    if not layout.projected:
+        return grads
+    target = flat + grads if maximize else flat - grads
+    near = projected(layout, target)
+    kept = (near == target) | ~torch.isfinite(grads)
+    return torch.where(kept, grads, near - flat if maximize else flat - near)
+
+
+def norm_of(grads: Array, dtype: Any) -> Array:
+    """The 2-norm along the last axis, right at any scale: squares beyond `dtype` are taken of rescaled numbers."""
+    low, high, up = NORM_RANGES[torch.finfo(dtype).bits]
+    plain = torch.linalg.vector_norm(grads, dim=-1, dtype=dtype)
+    if plain.ndim == 0 and plain.device.type == "cpu" and low <= plain.item() <= high:  # on a GPU this would wait for it
+        return plain
+    scale = torch.ones_like(plain).masked_fill(plain > high, 1 / up).masked_fill(plain < low, up)
+    return torch.linalg.vector_norm(grads.to(dtype) * scale[..., None], dim=-1) / scale
 
 
 class Objective:
@@ -73,8 +106,9 @@ class Objective:
                 )
             if not isinstance(loss, Array):
                 raise SpecError(f"the loss is {loss!r}; it must be a torch tensor of shape (), computed from values")
-            if loss.ndim or not loss.is_floating_point():
-                check_loss_value(tuple(loss.shape), loss.is_floating_point())
+            if loss.ndim or loss.dtype != raw.dtype:
+                floating, kind = loss.is_floating_point(), str(loss.dtype).removeprefix("torch.")
+                check_loss_value(tuple(loss.shape), floating, kind, 8 * loss.dtype.itemsize, NAMES[raw.dtype])
             if not loss.requires_grad:
                 raise SpecError(
                     "the loss does not depend on any parameter; compute it from values, without .item() or .detach()"
@@ -129,6 +163,12 @@ def _value(group: Group, leaf: Array) -> Array:
     if group.spec.kind == "scalar" and leaf.dtype in (torch.float32, torch.float64):
         return RULES[type(group.spec)].forward(group.spec, leaf)  # shapes were checked when the problem was made
     return forward(group.spec, leaf)
+
+
+def _nearest(group: Group, part: Array) -> Array:
+    if isinstance(group.spec, Real):
+        return part
+    return project(group.spec, part.view(group.shape)).reshape(-1)
 
 
 def _split(group: Group, value: Array) -> dict[str, Array]:

@@ -9,14 +9,25 @@ import torch
 from torch import Tensor as Array
 
 from isoparam.batches import data_order
-from isoparam.errors import DomainError
 from isoparam.plan import Plan, Rows, layout, pieces_of, probe
 from isoparam.problem import Problem
 from isoparam.run import Evaluation
-from isoparam.specs import Real
-from torch_impl.flat import DTYPES, Objective, arrays_of, device_of, leaves_of, to_numpy, values_of, variables_of
+from torch_impl.flat import (
+    DTYPES,
+    Objective,
+    arrays_of,
+    descent,
+    device_of,
+    leaves_of,
+    norm_of,
+    projected,
+    to_numpy,
+    values_of,
+    variables_of,
+)
 from torch_impl.optim import init_state, step
-from torch_impl.verbs import forward, initial, inverse
+from torch_impl.start import start
+from torch_impl.verbs import forward
 
 SHORT = 64  # entries up to which the gradient of every step is kept for a chunk
 
@@ -44,7 +55,7 @@ class Loop:
         self._order = data_order(plan.seed, problem.rows, plan.batch_size)
         self._data = arrays_of(problem.data or {}, plan.dtype, plan.device)
         self._pieces, self._places = pieces_of(plan.layout, plan.columns)
-        raw = start(problem, plan.seed, plan.dtype, plan.device)
+        raw = start(problem, plan.seed, plan.dtype, plan.device, plan.layout.method)
         self.load({"step": 0, "raw": plan.layout.flatten(raw), "slots": {}})
 
     def state(self) -> dict[str, Any]:
@@ -65,22 +76,26 @@ class Loop:
         """Do `count` updates and give back what they recorded: row k is of the state before update k."""
         first, every = self._slots["step"], self._plan.record_every
         order = self._indices(first, count)
-        short = self._plan.layout.size <= SHORT  # a short gradient is kept whole, and its norms are taken together at the end
+        layout, optimizer = self._plan.layout, self._plan.optimizer
+        short = layout.size <= SHORT  # a short gradient is kept whole, and its norms are taken together at the end
         width = len(self._places) if every == 1 else 0
-        split = 1 + (self._plan.layout.size if short else 1)
+        split = 1 + (layout.size if short else 1)
         table = self._table(count, split + width)
         kept = self._table(-(-(first + count) // every) - -(-first // every), len(self._places) - width)
         waiting = iter(kept.unbind(0))
         for k, row in enumerate(table.unbind(0)):
             loss, grads, self._variables, whole = self._objective(self._raw, self._variables, self._batch(order, k), first + k)
-            parts = [loss.view(1), grads if short else torch.linalg.vector_norm(grads, dtype=self._kept_dtype).view(1)]
+            vanishing = descent(layout, self._raw, grads, self._plan.maximizes)
+            parts = [loss.view(1), vanishing if short else norm_of(vanishing, self._kept_dtype).view(1)]
             if width:
                 parts += self._record(whole)
             elif self._pieces and (first + k) % every == 0:
                 torch.cat(self._record(whole), out=next(waiting))
             torch.cat(parts, out=row)
-            step(self._plan.optimizer, self._raw, grads, self._slots)
-        norms = torch.linalg.vector_norm(table[:, 1:split], dim=1) if short else table[:, 1]
+            step(optimizer, self._raw, grads, self._slots)
+            if layout.projected:
+                self._raw.copy_(projected(layout, self._raw))
+        norms = norm_of(table[:, 1:split], self._kept_dtype) if short else table[:, 1]
         columns = (table[:, split:] if every == 1 else kept).cpu().numpy()
         return Rows(table[:, 0].cpu().numpy(), norms.cpu().numpy(), columns[:, self._places])
 
@@ -132,33 +147,13 @@ class Loop:
         return {name: torch.index_select(array, 0, index) for name, array in self._data.items()}
 
 
-def start(problem: Problem, seed: int = 0, dtype: str = "float64", device: str = "cpu") -> dict[str, np.ndarray]:
-    """The raw parameters of the start, computed in float64 or float32.
-
-    Raises:
-        DomainError: for a value outside its set, or on its border, in this dtype.
-    """
-    del seed  # every start is given so far; drawn ones will come from it
-    wide = torch.float64 if dtype == "float64" else torch.float32  # weights rounded to bfloat16 would not sum to 1
-    result = {}
-    for name, value in (problem.init or {}).items():
-        spec = problem.specs.get(name, Real())
-        if value is None:
-            result[name] = to_numpy(initial(spec, problem.shapes[name], dtype=wide))
-            continue
-        try:
-            result[name] = to_numpy(inverse(spec, torch.tensor(value, dtype=wide, device=device_of(device))))
-        except DomainError as error:
-            raise DomainError(f"init[{name!r}] in {dtype}: {error}") from None
-    return result
-
-
 def evaluate(
     problem: Problem,
     raw: Mapping[str, np.ndarray],
     batch: Mapping[str, np.ndarray] | None = None,
     dtype: str = "float64",
     device: str = "cpu",
+    method: str = "transform",
 ) -> Evaluation:
     """Values, loss and gradients at one point; with the variables of the start, as at step 0 of seed 0.
 
@@ -168,11 +163,12 @@ def evaluate(
         batch: the data to use; None for all of it.
         dtype: in which to compute.
         device: on which to compute.
+        method: "transform", or "projected": raw holds the values themselves.
 
     Raises:
         SpecError: for a raw of other names or shapes than the problem's, or a loss that is no scalar.
     """
-    plan = layout(problem.shapes, problem.specs)
+    plan = layout(problem.shapes, problem.specs, method)
     plan.check(raw, problem.name)
     flat = torch.tensor(plan.flatten(raw), dtype=DTYPES[dtype], device=device_of(device))
     data = arrays_of((problem.data or {}) if batch is None else batch, dtype, device)

@@ -74,7 +74,7 @@ def budgets_for(dtype: str, device: str, changes: Mapping[str, Budget | float] |
 
     Args:
         dtype: "float64", "float32" or "bfloat16".
-        device: "cpu", or any name of a GPU ("cuda", "cuda:1", "gpu").
+        device: "cpu", or any name of a GPU ("cuda", "gpu").
         changes: {stage: Budget, or the allowed relative difference as a number}, in place of the table's.
 
     Raises:

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from isoparam.backends import BACKENDS, load
-from isoparam.optimizers import Adam, Optimizer, as_optimizer
+from isoparam.optimizers import Adam, Optimizer
 from isoparam.parity.budgets import Budget, Stage, budgets_for
 from isoparam.parity.report import Quantity, Report, Row
 from isoparam.parity.ulp import max_relative, max_ulp, relative_difference
-from isoparam.plan import Plan, Rows, layout
+from isoparam.plan import Plan, Rows
 from isoparam.problem import Problem, whole
+from isoparam.settings import plan_for
 from isoparam.specs import FrozenArray, Ordered, Real, Spec
 from isoparam.train import train
 from isoparam.version import __version__
@@ -32,6 +33,7 @@ def compare(
     seed: int = 0,
     device: str = "cpu",
     budgets: Mapping[str, Budget | float] | None = None,
+    method: str = "transform",
 ) -> Report:
     """Run a problem in torch and in JAX and say where, and by how much, they part.
 
@@ -53,15 +55,16 @@ def compare(
         dtype: "float64", "float32" or "bfloat16".
         optimizer: such as `isoparam.Adam(lr=0.01)`; by default the one of the problem's recipe, or else `Adam()`.
         seed: of the data order, which is the same in both backends.
-        device: where both run, "cpu" or a GPU that both see ("cuda", "cuda:1").
+        device: where both run, "cpu" or a GPU that both see ("cuda" or "gpu", the same).
         budgets: {stage: Budget or allowed relative difference}, in place of the table's.
+        method: "transform", or "projected" (see `isoparam.train`), which trains values and has no rows of raw.
 
     Returns:
         A `Report`: `.ok`, `.first_divergence`, `.max_ulp`, `.rows`, `.check()`, `.to_json()`, `.to_html()`.
 
     Raises:
-        BackendError: when a framework is not installed, or the problem has a loss for one backend only.
-        SpecError: for steps < 1, or an unknown dtype or stage.
+        BackendError: when a framework is not installed, an unknown device, or a problem with a loss for one backend only.
+        SpecError: for steps < 1, or an unknown dtype, stage or method.
         NonFiniteError: when both runs meet a loss or gradient that is nan or inf, at the same step. Where only one does,
             that is the divergence.
 
@@ -77,16 +80,7 @@ def compare(
     for name in BACKENDS:
         problem.loss_for(name)
     optimizer = optimizer or (problem.recipe and problem.recipe.optimizer) or Adam()
-    plan = Plan(
-        layout=layout(problem.shapes, problem.specs),
-        columns=(),
-        optimizer=as_optimizer(optimizer),
-        dtype=dtype,
-        device=device,
-        record_every=1,
-        batch_size=problem.batch_size,
-        seed=whole("seed", seed, least=0),
-    )
+    plan = plan_for(problem, optimizer, seed, dtype, device, record=(), record_every=1, method=method)
     with ExitStack() as stack:
         for backend in backends:
             stack.enter_context(backend.train.full_precision())
@@ -96,7 +90,7 @@ def compare(
         steps=steps,
         dtype=dtype,
         device=device,
-        optimizer=repr(optimizer),
+        optimizer=repr(optimizer) if method == "transform" else f"{optimizer!r}, {method}",
         seed=seed,
         versions={"isoparam": __version__}
         | {name: text for backend in backends for name, text in backend.train.versions().items()},
@@ -119,9 +113,9 @@ class _Comparison:
         yield from self._training([backend.train.Loop(self.problem, plan) for backend in backends], plan, steps)
 
     def _start(self, backends: list[ModuleType], plan: Plan) -> Iterator[Row]:
-        where = {"dtype": plan.dtype, "device": plan.device}
+        where = {"dtype": plan.dtype, "device": plan.device, "method": plan.layout.method}
         ours, theirs = (backend.train.start(self.problem, plan.seed, **where) for backend in backends)
-        yield from self._arrays("start", 0, "raw", ours, theirs)
+        yield from self._arrays("start", 0, "value" if plan.layout.projected else "raw", ours, theirs)
         batch = _first_batch(self.problem)
         torch, jax = (backend.train.evaluate(self.problem, ours, batch, **where) for backend in backends)
         yield from self._arrays("forward", 0, "value", torch.values, jax.values)
@@ -135,12 +129,14 @@ class _Comparison:
         for done, count in pairwise((0, *(k for k in SNAPSHOTS if k < steps), steps)):
             for loop, chunks in zip(loops, seen, strict=True):
                 chunks += [loop.advance(part) for part in _parts(count - done, plan.capacity)]
-            raw = [plan.layout.unflatten(loop.state()["raw"]) for loop in loops]
-            yield from self._arrays("training", count, "raw", *raw)
+            if not plan.layout.projected:
+                raw = [plan.layout.unflatten(loop.state()["raw"]) for loop in loops]
+                yield from self._arrays("training", count, "raw", *raw)
             yield from self._arrays("training", count, "value", *(loop.values() for loop in loops))
         ours, theirs = map(_fall, seen)
         if ours is not None and ours == theirs:  # two equal nans are no agreement worth a report: let train name the culprit
-            settings = {"seed": plan.seed, "dtype": plan.dtype, "device": plan.device}
+            settings: dict[str, Any] = {"seed": plan.seed, "dtype": plan.dtype, "device": plan.device}
+            settings["method"] = plan.layout.method
             train(self.problem, BACKENDS[0], plan.optimizer, steps=ours + 1, record=(), **settings)
         yield self._history(*(np.concatenate([rows.loss for rows in chunks]) for chunks in seen))
 
