@@ -8,10 +8,12 @@ import optax
 from jax import Array
 
 from isoparam.errors import SpecError
-from isoparam.optimizers import SGD, Adam, AdamW, Optimizer, as_optimizer
+from isoparam.optimizers import LBFGS, SGD, Adam, AdamW, Optimizer, as_optimizer
 from isoparam.problem import check_schedule
+from jax_impl import lbfgs
 
 State = dict[str, Any]
+Elementwise = SGD | Adam | AdamW
 
 
 class OptaxState(NamedTuple):
@@ -36,7 +38,8 @@ def optimizer(spec: Optimizer, params: Any = None, schedule: None = None) -> Any
 
     Returns:
         An `optax.GradientTransformation` for any pytree, with the meaning of torch.optim: give `update` the params too
-        where the spec has weight decay.
+        where the spec has weight decay. For `LBFGS` it is optax's own `optax.lbfgs`, whose `update` does one move and takes
+        `params`, and with a line search `value`, `grad` and `value_fn`; `LBFGS` says where it differs from torch's.
 
     Raises:
         SpecError: for something that is no optimizer spec.
@@ -51,6 +54,8 @@ def optimizer(spec: Optimizer, params: Any = None, schedule: None = None) -> Any
     del params
     as_optimizer(spec)
     check_schedule(schedule)
+    if isinstance(spec, LBFGS):
+        return _optax_lbfgs(spec)
 
     def init(params: Any) -> OptaxState:
         buffers = {name: jax.tree.map(jnp.zeros_like, params) for name in _buffers(spec)}
@@ -77,13 +82,48 @@ def optimizer(spec: Optimizer, params: Any = None, schedule: None = None) -> Any
     return optax.GradientTransformation(init, update)  # pyright: ignore[reportArgumentType]
 
 
+def _optax_lbfgs(spec: LBFGS) -> Any:
+    search = None
+    if spec.line_search_fn is not None:
+        search = optax.scale_by_zoom_linesearch(
+            spec.evaluations, slope_rtol=lbfgs.DECREASE, curv_rtol=lbfgs.CURVATURE, initial_guess_strategy="one"
+        )
+    return optax.lbfgs(spec.lr, spec.history_size, linesearch=search)
+
+
 def init_state(spec: Optimizer, params: Array) -> State:
-    """The state before the first update: "step" (0), and one array per buffer, by torch's names, as large as params."""
+    """The state before the first update: "step" (0), and one array per buffer, by torch's names, as large as params.
+
+    Of LBFGS, which takes a vector, it is that of `lbfgs.init_state`.
+    """
+    if isinstance(spec, LBFGS):
+        return lbfgs.init_state(spec, params)
     return {"step": jnp.zeros((), jnp.int32)} | {name: jnp.zeros_like(params) for name in _buffers(spec)}
 
 
-def step(spec: Optimizer, params: Array, grads: Array, state: State) -> tuple[Array, State]:
-    """One update.
+def update(
+    spec: Optimizer, params: Array, loss: Array, grads: Array, state: State, objective: lbfgs.Objective
+) -> tuple[Array, State]:
+    """One update of any optimizer.
+
+    Args:
+        spec: the optimizer.
+        params: the parameters as one vector.
+        loss: the loss there, a scalar.
+        grads: the gradient there, a vector.
+        state: from `init_state` or the update before.
+        objective: (loss, gradient) at any vector; only LBFGS calls it.
+
+    Returns:
+        params and state after the update.
+    """
+    if isinstance(spec, LBFGS):
+        return lbfgs.step(spec, params, loss, grads, state, objective)
+    return step(spec, params, grads, state)
+
+
+def step(spec: Elementwise, params: Array, grads: Array, state: State) -> tuple[Array, State]:
+    """One update of an optimizer that needs nothing but the gradient.
 
     # twin: torch updates params and buffers in place, JAX returns new ones; same operations in the same order.
 
@@ -103,13 +143,13 @@ def step(spec: Optimizer, params: Array, grads: Array, state: State) -> tuple[Ar
     return params + change, {"step": count, **buffers}
 
 
-def _buffers(spec: Optimizer) -> tuple[str, ...]:
+def _buffers(spec: Elementwise) -> tuple[str, ...]:
     if isinstance(spec, SGD):
         return ("momentum_buffer",) if spec.momentum else ()
     return ("exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if spec.amsgrad else ()))
 
 
-def _change(spec: Optimizer, params: Any, grads: Array, count: Array, buffers: State) -> tuple[Array, State]:
+def _change(spec: Elementwise, params: Any, grads: Array, count: Array, buffers: State) -> tuple[Array, State]:
     """What is added to the parameters, but for the decay of AdamW, and the buffers after it."""
     if spec.maximize:
         grads = -grads

@@ -7,10 +7,12 @@ import torch
 from torch import Tensor as Array
 
 from isoparam.errors import SpecError
-from isoparam.optimizers import SGD, Adam, AdamW, Optimizer, as_optimizer
+from isoparam.optimizers import LBFGS, SGD, Adam, AdamW, Optimizer, as_optimizer
 from isoparam.problem import check_schedule
+from torch_impl import lbfgs
 
 State = dict[str, Any]
+Elementwise = SGD | Adam | AdamW
 
 
 def optimizer(spec: Optimizer, params: Any = None, schedule: None = None) -> Any:
@@ -24,7 +26,7 @@ def optimizer(spec: Optimizer, params: Any = None, schedule: None = None) -> Any
         schedule: learning rates over the steps; none are available yet.
 
     Returns:
-        A `torch.optim.SGD`, `Adam` or `AdamW`.
+        A `torch.optim.SGD`, `Adam`, `AdamW` or `LBFGS`.
 
     Raises:
         SpecError: for something that is no optimizer spec, or without params.
@@ -44,12 +46,38 @@ def optimizer(spec: Optimizer, params: Any = None, schedule: None = None) -> Any
 
 
 def init_state(spec: Optimizer, params: Array) -> State:
-    """The state before the first update: "step" (0), and one array per buffer, by torch's names, as large as params."""
+    """The state before the first update: "step" (0), and one array per buffer, by torch's names, as large as params.
+
+    Of LBFGS, which takes a vector, it is that of `lbfgs.init_state`.
+    """
+    if isinstance(spec, LBFGS):
+        return lbfgs.init_state(spec, params)
     return {"step": 0} | {name: torch.zeros_like(params) for name in _buffers(spec)}
 
 
-def step(spec: Optimizer, params: Array, grads: Array, state: State) -> tuple[Array, State]:
-    """One update.
+def update(
+    spec: Optimizer, params: Array, loss: Array, grads: Array, state: State, objective: lbfgs.Objective
+) -> tuple[Array, State]:
+    """One update of any optimizer.
+
+    Args:
+        spec: the optimizer.
+        params: the parameters as one vector.
+        loss: the loss there, a scalar.
+        grads: the gradient there, a vector.
+        state: from `init_state` or the update before.
+        objective: (loss, gradient) at any vector; only LBFGS calls it.
+
+    Returns:
+        params and state after the update.
+    """
+    if isinstance(spec, LBFGS):
+        return lbfgs.step(spec, params, loss, grads, state, objective)
+    return step(spec, params, grads, state)
+
+
+def step(spec: Elementwise, params: Array, grads: Array, state: State) -> tuple[Array, State]:
+    """One update of an optimizer that needs nothing but the gradient.
 
     # twin: torch updates params and buffers in place, JAX returns new ones; same operations in the same order.
 
@@ -72,7 +100,7 @@ def step(spec: Optimizer, params: Array, grads: Array, state: State) -> tuple[Ar
     return params, state
 
 
-def _buffers(spec: Optimizer) -> tuple[str, ...]:
+def _buffers(spec: Elementwise) -> tuple[str, ...]:
     if isinstance(spec, SGD):
         return ("momentum_buffer",) if spec.momentum else ()
     return ("exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if spec.amsgrad else ()))
