@@ -7,8 +7,8 @@ Newton's iteration finds it in 50 digits; the loss there is 492.5353155299329.
 
 import numpy as np
 
-from isoparam.optimizers import Adam
-from isoparam.problem import BuiltInLoss, Problem, Recipe
+from isoparam.problem import BuiltInLoss, Problem
+from isoparam.problems.recipes import last_digits
 from isoparam.specs import Simplex
 
 ABO = Problem(
@@ -17,7 +17,7 @@ ABO = Problem(
     init={"frequency": np.array([0.3, 0.3, 0.4])},
     loss=BuiltInLoss("abo"),
     data={"count": np.array([182.0, 60.0, 17.0, 176.0])},
-    recipe=Recipe(optimizer=Adam(lr=0.05), steps=5000, tol_grad=1e-9),
+    recipe=last_digits(1e-12),
     source="McLachlan and Krishnan (1997), The EM Algorithm and Extensions, section 2.4",
     published={"frequency": np.array([0.2644443138466699, 0.0931688118156817, 0.6423868743376484])},
 )

@@ -7,8 +7,8 @@ Newton's iteration finds it in 50 digits; the loss there is 1034.0017498316079.
 
 import numpy as np
 
-from isoparam.optimizers import Adam
-from isoparam.problem import BuiltInLoss, Problem, Recipe
+from isoparam.problem import BuiltInLoss, Problem
+from isoparam.problems.recipes import last_digits
 from isoparam.problems.tables import column
 from isoparam.specs import Ordered, Positive, Simplex
 
@@ -18,7 +18,7 @@ FAITHFUL = Problem(
     init={"share": np.array([0.5, 0.5]), "mean": np.array([55.0, 80.0]), "sd": np.array([5.0, 5.0])},
     loss=BuiltInLoss("faithful"),
     data={"waiting": column("old_faithful.csv")},
-    recipe=Recipe(optimizer=Adam(lr=0.05), steps=5000, tol_grad=1e-9),
+    recipe=last_digits(1e-12),
     source="Azzalini and Bowman (1990), A look at some data on the Old Faithful geyser, Applied Statistics 39(3); "
     "fit: Benaglia et al. (2009), mixtools, Journal of Statistical Software 32(6)",
     published={

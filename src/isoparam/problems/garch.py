@@ -11,8 +11,8 @@ there is 1106.6078810412887.
 
 import numpy as np
 
-from isoparam.optimizers import Adam
-from isoparam.problem import BuiltInLoss, Problem, Recipe
+from isoparam.problem import BuiltInLoss, Problem
+from isoparam.problems.recipes import last_digits
 from isoparam.problems.tables import column
 from isoparam.specs import Positive, Simplex
 
@@ -22,7 +22,7 @@ GARCH = Problem(
     init={"mu": 0.0, "omega": 0.02, "weights": np.array([0.1, 0.8, 0.1])},
     loss=BuiltInLoss("garch"),
     data={"return": column("dem_gbp.csv")},
-    recipe=Recipe(optimizer=Adam(lr=0.05), steps=5000, tol_grad=1e-9),
+    recipe=last_digits(3e-12),
     source="Bollerslev and Ghysels (1996), Periodic autoregressive conditional heteroskedasticity, JBES 14(2); benchmark: "
     "Fiorentini, Calzolari and Panattoni (1996), Analytic derivatives and the computation of GARCH estimates, "
     "Journal of Applied Econometrics 11(4)",

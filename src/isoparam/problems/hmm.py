@@ -9,8 +9,8 @@ from math import lgamma
 
 import numpy as np
 
-from isoparam.optimizers import Adam
-from isoparam.problem import BuiltInLoss, Problem, Recipe
+from isoparam.problem import BuiltInLoss, Problem
+from isoparam.problems.recipes import last_digits
 from isoparam.problems.tables import column
 from isoparam.specs import Positive, Simplex
 
@@ -22,7 +22,7 @@ HMM = Problem(
     init={"rate": np.array([10.0, 30.0]), "transition": np.array([[0.9, 0.1], [0.1, 0.9]])},
     loss=BuiltInLoss("hmm"),
     data={"count": _COUNT, "log_factorial": np.array([lgamma(count + 1) for count in _COUNT])},
-    recipe=Recipe(optimizer=Adam(lr=0.05), steps=5000, tol_grad=1e-11),
+    recipe=last_digits(1e-12),
     source="Zucchini and MacDonald (2009), Hidden Markov models for time series, table 1.1 and chapter 3",
     published={
         "rate": np.array([15.47227699482287, 26.125438510638812]),
