@@ -247,10 +247,7 @@ def _value(name: str, value: Any) -> np.ndarray | None:
         raise SpecError(f"init: the key {name!r} must be a text")
     if value is None:
         return None
-    try:
-        array = np.asarray(value)
-    except (TypeError, ValueError, RuntimeError):
-        array = np.asarray(None)
+    array = _as_numpy(value)
     if array.dtype.kind in "biu":
         hint = f"write {float(array)}" if array.ndim == 0 else "write it with .astype(float)"
         raise SpecError(f"init[{name!r}]={value!r} is of dtype {array.dtype}, and parameters are floating; {hint}")
@@ -264,6 +261,19 @@ def _value(name: str, value: Any) -> np.ndarray | None:
     array = np.array(array, dtype=np.float64)
     array.setflags(write=False)
     return array
+
+
+def _as_numpy(value: Any) -> np.ndarray:
+    """A number, or an array of numpy or of a backend; what is none of these becomes an array of objects."""
+    try:
+        array = np.asarray(value)
+        return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+    except (TypeError, ValueError, RuntimeError):
+        pass
+    try:
+        return np.asarray(value.double().cpu())  # a tensor of torch that numpy cannot share: bfloat16, or on a GPU
+    except (AttributeError, TypeError, ValueError, RuntimeError):
+        return np.asarray(None)
 
 
 def _shape(name: str, value: np.ndarray | None, spec: Spec | None) -> Shape:

@@ -1,6 +1,7 @@
 """isoparam in PyTorch: the rules of every spec, and the verbs, trees, modules and training built on them."""
 
-from torch_impl import pitfalls as _pitfalls  # noqa: F401  isoparam reaches these three as attributes
+from torch_impl import contests as _contests  # noqa: F401  isoparam reaches these as attributes
+from torch_impl import pitfalls as _pitfalls  # noqa: F401
 from torch_impl import problems as _problems  # noqa: F401
 from torch_impl import scalar as _scalar  # noqa: F401  registers the rules
 from torch_impl import train as _train  # noqa: F401
@@ -8,6 +9,7 @@ from torch_impl import vector as _vector  # noqa: F401
 from torch_impl.attach import attach, detach
 from torch_impl.module import Constrained, values
 from torch_impl.monitor import Monitor
+from torch_impl.objective import as_loss
 from torch_impl.optim import optimizer
 from torch_impl.registry import RULES
 from torch_impl.tree import constrain, log_jacobian, unconstrain
@@ -19,6 +21,7 @@ __all__ = [
     "RULES",
     "Constrained",
     "Monitor",
+    "as_loss",
     "attach",
     "constrain",
     "contains",
