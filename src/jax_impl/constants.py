@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from jax import Array
 
-from isoparam.specs import GreaterThan, Interval, LessThan
-from isoparam.specs.base import bound_in, plain
-from isoparam.specs.numbers import Helmert, IntervalNumbers, helmert
+from isoparam.specs import Affine, Box, GreaterThan, Interval, LessThan
+from isoparam.specs.base import ScalarSpec, bound_in, plain
+from isoparam.specs.numbers import AffineNumbers, Helmert, IntervalNumbers, helmert
 
 
 def bound_like(spec: GreaterThan | LessThan, array: Array) -> Any:
@@ -22,6 +22,17 @@ def bound_like(spec: GreaterThan | LessThan, array: Array) -> Any:
 def numbers_like(spec: Interval, array: Array) -> IntervalNumbers:
     """The numbers of an interval in the dtype of an array: floats, or numpy arrays."""
     return spec.numbers(_numpy(array))
+
+
+def affine_like(spec: Affine, array: Array) -> AffineNumbers:
+    """The numbers of an affine map in the dtype of an array: floats, or numpy arrays."""
+    return spec.numbers(_numpy(array))
+
+
+def parts_like(spec: Box, array: Array) -> list[tuple[ScalarSpec, Any, float]]:
+    """The kinds of entries of a box: the spec, where its entries are (None: all) as a numpy array, a value inside."""
+    del array
+    return [(part.spec, None if part.here is None else part.here.data > 0, part.inside) for part in spec.parts]
 
 
 def helmert_like(array: Array) -> Helmert:

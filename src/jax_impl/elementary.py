@@ -22,6 +22,7 @@ _LN2_REDUCING = {
 }
 _TERMS = {"float32": 8, "float64": 14}
 _RANGE = {"float32": 110.0, "float64": 760.0}
+_HALF_DIGITS = {"float32": (8, 11), "float64": (11, 25)}  # of the exponent, and of the mantissa behind its first
 _EXPONENT = {"float32": (jnp.int32, 127, 23), "float64": (jnp.int64, 1023, 52)}
 
 
@@ -108,6 +109,43 @@ def two_sum(a: Array, b: Array) -> tuple[Array, Array]:
     total = a + b
     virtual = total - a
     return total, (a - (total - virtual)) + (b - virtual)
+
+
+def half_digits(x: Array) -> Array:
+    """x rounded to half its digits, so that the product of two such numbers is exact; its derivative is 1."""
+    # twin: torch cuts by Veltkamp's product, JAX by reduce_precision, which stays itself when JAX transposes it.
+    exponent_bits, digits = _HALF_DIGITS[x.dtype.name]
+    return lax.reduce_precision(x, exponent_bits, digits)
+
+
+def power_below(x: Array) -> Array:
+    """The largest |x| along the last axis, which is kept, as a power of 2 below it.
+
+    The power and its reciprocal are normal numbers: for the largest numbers, subnormal ones and 0 the nearest such power.
+    """
+    # twin: XLA on the CPU takes subnormal numbers for 0 when it compares or multiplies, so JAX reads their bits.
+    integer, bias, digits = _EXPONENT[x.dtype.name]
+    bits = lax.bitcast_convert_type(lax.stop_gradient(lax.abs(x)), integer)
+    exponent = jnp.max(bits, axis=-1, keepdims=True) >> digits
+    power = _power_of_two(jnp.clip(exponent, 1, 2 * bias - 1).astype(x.dtype) - bias)
+    return jnp.where(exponent > 2 * bias, jnp.nan, power)
+
+
+def exponent_of(x: Array) -> Array:
+    """e of x = m 2^e with 1/2 <= m < 1, for positive normal numbers."""
+    integer, bias, digits = _EXPONENT[x.dtype.name]
+    return ((lax.bitcast_convert_type(lax.stop_gradient(x), integer) >> digits) - (bias - 1)).astype(x.dtype)
+
+
+@with_slope(lambda x, power: power)
+def times_power(x: Array, power: Array) -> Array:
+    """x * power, for a power of 2; power is not differentiated."""
+    # twin: XLA on the CPU takes subnormal numbers for 0 when it compares or multiplies, so JAX reads their bits.
+    integer, _, digits = _EXPONENT[x.dtype.name]
+    bits = lax.bitcast_convert_type(lax.abs(x), integer)
+    tiny = float(jnp.finfo(x.dtype).tiny)
+    lifted = jnp.copysign(bits.astype(x.dtype) * 0.5**digits, x)  # x / tiny, where x is subnormal
+    return jnp.where(bits >> digits == 0, lifted * (power * tiny), x * power)
 
 
 def _reduced(x: Array) -> tuple[Array, tuple[Array, Array]]:

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from jax_impl.kernels import on_one_grid, sum_once
+from jax_impl.sums import on_one_grid, sum_once
 
 
 def project_simplex(point: Array) -> Array:
@@ -53,3 +53,10 @@ def _block_means(point: Array, starts: Array) -> Array:
 
     means = (totals(head) + totals(tail)) / jnp.maximum(totals(jnp.ones_like(point)), 1.0)
     return means[block].reshape(point.shape)
+
+
+def project_sum_to_zero(point: Array) -> Array:
+    """point - mean(point), measured from the first entry: what all entries have in common leaves no rounding."""
+    first = point[..., :1]
+    offset = point - jnp.where(jnp.abs(first) < jnp.finfo(point.dtype).max / 4, first, 0.0)
+    return offset - sum_once(offset) / point.shape[-1]

@@ -1,5 +1,6 @@
 """Rules of the scalar specs: every entry by itself."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
@@ -7,8 +8,8 @@ import numpy as np
 from jax import Array
 
 from isoparam.rules import Rule
-from isoparam.specs import GreaterThan, Interval, LessThan, Positive, Real, UnitInterval
-from jax_impl.constants import bound_like, numbers_like
+from isoparam.specs import Affine, Box, GreaterThan, Interval, LessThan, Positive, Real, UnitInterval
+from jax_impl.constants import affine_like, bound_like, numbers_like, parts_like
 from jax_impl.elementary import exp, expm1, log, shielded, two_sum
 from jax_impl.kernels import between, between_inverse, between_log_slope, sigmoid, softplus, softplus_inverse
 from jax_impl.registry import RULES
@@ -35,6 +36,31 @@ class RealRule(Rule[Array]):
     @staticmethod
     def contains(spec: Real, value: Array, eps: float) -> Array:
         return jnp.isfinite(value)
+
+
+@RULES.implements(Affine)
+class AffineRule(Rule[Array]):
+    @staticmethod
+    def forward(spec: Affine, raw: Array) -> Array:
+        n = affine_like(spec, raw)
+        return n.loc + n.scale * raw
+
+    @staticmethod
+    def inverse(spec: Affine, value: Array) -> Array:
+        n = affine_like(spec, value)
+        return (value - n.loc) / shielded(n.scale, value)
+
+    @staticmethod
+    def log_abs_det(spec: Affine, raw: Array) -> Array:
+        return jnp.zeros_like(raw) + affine_like(spec, raw).log_scale
+
+    @staticmethod
+    def project(spec: Affine, point: Array) -> Array:
+        return point
+
+    @staticmethod
+    def contains(spec: Affine, value: Array, eps: float) -> Array:
+        return jnp.isfinite(AffineRule.inverse(spec, value))
 
 
 @RULES.implements(Positive)
@@ -158,6 +184,48 @@ class UnitIntervalRule(Rule[Array]):
     @staticmethod
     def contains(spec: UnitInterval, value: Array, eps: float) -> Array:
         return (value > 0) & (value < 1)
+
+
+@RULES.implements(Box)
+class BoxRule(Rule[Array]):
+    @staticmethod
+    def forward(spec: Box, raw: Array) -> Array:
+        return part_by_part(spec, raw, lambda part, raw: RULES[type(part)].forward(part, raw), lambda inside: 0.0)
+
+    @staticmethod
+    def inverse(spec: Box, value: Array) -> Array:
+        return part_by_part(spec, value, lambda part, value: RULES[type(part)].inverse(part, value))
+
+    @staticmethod
+    def log_abs_det(spec: Box, raw: Array) -> Array:
+        return part_by_part(spec, raw, lambda part, raw: RULES[type(part)].log_abs_det(part, raw), lambda inside: 0.0)
+
+    @staticmethod
+    def project(spec: Box, point: Array) -> Array:
+        return part_by_part(spec, point, lambda part, point: RULES[type(part)].project(part, point))
+
+    @staticmethod
+    def contains(spec: Box, value: Array, eps: float) -> Array:
+        return part_by_part(spec, value, lambda part, value: RULES[type(part)].contains(part, value, eps))
+
+
+def part_by_part(
+    spec: Box,
+    array: Array,
+    verb: Callable[[Any, Array], Array],
+    elsewhere: Callable[[float], float] = lambda inside: inside,
+) -> Array:
+    """A verb of each kind of entry of a box, each asked about all entries: with a harmless number in place of the others,
+    so that neither the results nor the derivatives that are not taken are nan.
+    """
+    result = None
+    for part, here, inside in parts_like(spec, array):
+        if here is None:
+            return verb(part, array)
+        mine = verb(part, jnp.where(here, array, elsewhere(inside)))
+        result = mine if result is None else jnp.where(here, mine, result)
+    assert result is not None
+    return result
 
 
 def gap(link: str, raw: Array) -> Array:

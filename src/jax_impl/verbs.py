@@ -144,12 +144,14 @@ def raw_shape(spec: Spec, value_shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def initial(spec: Any, value_shape: Any, rng: np.random.Generator | None = None, dtype: Any = None) -> Any:
-    """A raw start: zeros, or standard normal numbers from a numpy Generator (the same in both backends).
+    """A raw start: `spec.start`, which is zeros but for `UnitVector`, or standard normal numbers from a numpy Generator.
+
+    Both backends get the same numbers.
 
     Args:
         spec: a spec, or a dict of them.
         value_shape: the shape of the value, or a dict of shapes with the same keys.
-        rng: draw from this generator, in the order of the dict; None starts at zero.
+        rng: draw from this generator, in the order of the dict; None takes `spec.start`.
         dtype: a floating dtype; by default JAX's default.
 
     Raises:
@@ -166,7 +168,7 @@ def initial(spec: Any, value_shape: Any, rng: np.random.Generator | None = None,
             raise SpecError(f"specs and value shapes must have the same keys: {list(spec)} against {value_shape!r}")
         return {name: initial(spec[name], value_shape[name], rng, dtype) for name in spec}
     shape = raw_shape(spec, value_shape)
-    numbers = np.zeros(shape) if rng is None else rng.standard_normal(shape)
+    numbers = spec.start(tuple(value_shape)) if rng is None else rng.standard_normal(shape)
     if dtype is None:
         return jnp.asarray(numbers, dtype=float)
     with settings_for(np.zeros((), dtype)):

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor as Array
 
-from isoparam.specs import GreaterThan, Interval, LessThan
-from isoparam.specs.base import bound_in, plain
-from isoparam.specs.numbers import Helmert, IntervalNumbers, helmert
+from isoparam.specs import Affine, Box, GreaterThan, Interval, LessThan
+from isoparam.specs.base import FrozenArray, ScalarSpec, bound_in, plain
+from isoparam.specs.numbers import AffineNumbers, Helmert, IntervalNumbers, helmert
 
 NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 
@@ -27,6 +27,16 @@ def numbers_like(spec: Interval, array: Array) -> IntervalNumbers:
     return IntervalNumbers(*_numbers(spec, array.dtype, array.device))
 
 
+def affine_like(spec: Affine, array: Array) -> AffineNumbers:
+    """The numbers of an affine map in the dtype of an array: floats, or arrays on its device."""
+    return AffineNumbers(*_numbers(spec, array.dtype, array.device))
+
+
+def parts_like(spec: Box, array: Array) -> list[tuple[ScalarSpec, Any, float]]:
+    """The kinds of entries of a box: the spec, where its entries are (None: all) on the device of an array, a value inside."""
+    return [(part.spec, None if part.here is None else _mask(part.here, array.device), part.inside) for part in spec.parts]
+
+
 def helmert_like(array: Array) -> Helmert:
     """The Helmert matrix with a row for each entry of the last axis of an array."""
     return Helmert(*_helmert(index(array.shape[-1]), array.dtype, array.device))
@@ -39,8 +49,13 @@ def _bound(spec: GreaterThan | LessThan, dtype: torch.dtype, device: torch.devic
 
 
 @torch.compiler.assume_constant_result
-def _numbers(spec: Interval, dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
+def _numbers(spec: Interval | Affine, dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
     return tuple(_placed(part, device) for part in spec.numbers(NUMPY[dtype]))
+
+
+@torch.compiler.assume_constant_result
+def _mask(here: FrozenArray, device: torch.device) -> Any:
+    return _placed(here.data > 0, device)
 
 
 @torch.compiler.assume_constant_result

@@ -86,3 +86,34 @@ def two_sum(a: Array, b: Array) -> tuple[Array, Array]:
     total = a + b
     virtual = total - a
     return total, (a - (total - virtual)) + (b - virtual)
+
+
+def half_digits(x: Array) -> Array:
+    """x rounded to half its digits, so that the product of two such numbers is exact; its derivative is 1."""
+    # twin: torch cuts by Veltkamp's product, JAX by reduce_precision, which stays itself when JAX transposes it.
+    scaled = 4097.0 * x if x.dtype == torch.float32 else 134217729.0 * x
+    return torch.where(torch.isfinite(scaled), scaled - (scaled - x), x)
+
+
+def power_below(x: Array) -> Array:
+    """The largest |x| along the last axis, which is kept, as a power of 2 below it.
+
+    The power and its reciprocal are normal numbers: for the largest numbers, subnormal ones and 0 the nearest such power.
+    """
+    # twin: XLA on the CPU takes subnormal numbers for 0 when it compares or multiplies, so JAX reads their bits.
+    largest = torch.amax(torch.abs(x), dim=-1, keepdim=True).detach()
+    tiny = torch.finfo(x.dtype).tiny
+    power = largest / (2 * torch.frexp(largest).mantissa)
+    power = torch.where(largest == 0, tiny, torch.clamp(power, min=tiny, max=1 / tiny))
+    return torch.where(torch.isfinite(largest), power, torch.nan)
+
+
+def exponent_of(x: Array) -> Array:
+    """e of x = m 2^e with 1/2 <= m < 1, for positive normal numbers."""
+    return torch.frexp(x.detach()).exponent.to(x.dtype)
+
+
+def times_power(x: Array, power: Array) -> Array:
+    """x * power, for a power of 2; power is not differentiated."""
+    # twin: XLA on the CPU takes subnormal numbers for 0 when it compares or multiplies, so JAX reads their bits.
+    return x * power

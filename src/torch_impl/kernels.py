@@ -1,13 +1,12 @@
-"""The maps behind the scalar and vector rules, with hand-written derivatives; e = exp(-|x|) throughout."""
+"""The maps behind the scalar rules, with hand-written derivatives; e = exp(-|x|) throughout."""
 
 from typing import Any
 
 import torch
 from torch import Tensor as Array
 
-from torch_impl.constants import helmert_like
-from torch_impl.derivatives import with_rule, with_slope
-from torch_impl.elementary import LN2, atanh, exp, expm1, log, log1p, shielded, tanh, two_sum
+from torch_impl.derivatives import with_slope
+from torch_impl.elementary import LN2, atanh, exp, expm1, log, log1p, shielded, tanh
 
 
 def decay(x: Array) -> Array:
@@ -139,131 +138,3 @@ def _steep(x: Array, half: Any, factor: Array) -> Array:
     """half exp(-|x|) factor, with half between two roots of the exponential where that underflows before the product."""
     root = decay(x / 2)
     return torch.where((x < -40) | (x > 40), (half * root) * (root * factor), half * (decay(x) * factor))
-
-
-def on_one_grid(x: Array, size: float) -> tuple[Array, Array]:
-    """x as head + tail, exactly. The heads of a vector are multiples of the last digit of size * max|x|, so that
-    up to `size` of them add up without rounding, in any order.
-    """
-    if x.shape[-1] == 0:
-        return x, x
-    largest = torch.amax(torch.abs(x), dim=-1, keepdim=True).detach()
-    grid = torch.clamp(size * largest, max=torch.finfo(x.dtype).max / 8)
-    head = (grid + x) - grid
-    return head, torch.where(x == head, 0.0, x - head)  # an infinity is all head
-
-
-def sum_once(x: Array) -> Array:
-    """Sum along the last axis, which is kept, rounded once."""
-    head, tail = on_one_grid(x, 4.0 * x.shape[-1])
-    return torch.sum(head, dim=-1, keepdim=True) + torch.sum(tail, dim=-1, keepdim=True)
-
-
-@with_rule(
-    push=lambda x, y, tangent: torch.cumsum(tangent, dim=-1),
-    pull=lambda x, y, cotangent: _reverse_cumsum(cotangent),
-)
-def cumsum(x: Array) -> Array:
-    """Cumulative sum along the last axis, each result rounded once."""
-    head, tail = on_one_grid(x, 4.0 * x.shape[-1])
-    return torch.cumsum(head, dim=-1) + torch.cumsum(tail, dim=-1)
-
-
-@with_rule(
-    push=lambda x, y, tangent: _softmax_derivative(y, _helmert_transposed(tangent)),
-    pull=lambda x, y, cotangent: _helmert_pull(_softmax_derivative(y, cotangent)),
-)
-def helmert_softmax(x: Array) -> Array:
-    """softmax(H^T x) along the last axis: n numbers to n + 1 positive ones that sum to 1."""
-    _, exponent, rest = _helmert_exponents(x)
-    weights = exp(exponent) * (1 + rest)  # not weights + weights * rest, whose product may underflow
-    return weights / sum_once(weights)
-
-
-@with_rule(
-    push=lambda x, y, tangent: _softmax_derivative(helmert_softmax(x), _helmert_transposed(tangent)),
-    pull=lambda x, y, cotangent: _helmert_pull(_softmax_derivative(helmert_softmax(x), cotangent)),
-)
-def helmert_softmax_centred(x: Array) -> Array:
-    """softmax(H^T x) - 1/(n + 1), without cancellation where the weights are nearly equal."""
-    _, exponent, rest = _helmert_exponents(x)
-    excess = expm1(exponent)
-    excess = excess + (excess + 1) * rest
-    n = excess.shape[-1]
-    total = sum_once(excess)
-    return (excess - total / n) / (n + total)
-
-
-@with_rule(
-    push=lambda x, y, tangent: torch.sum(helmert_softmax_centred(x) * _helmert_transposed(tangent), dim=-1),
-    pull=lambda x, y, cotangent: _helmert_pull(helmert_softmax_centred(x)) * cotangent[..., None],
-)
-def helmert_logsumexp(x: Array) -> Array:
-    """log sum exp(H^T x) along the last axis, which is -sum_k log(weight_k)/(n + 1), since H^T x sums to 0."""
-    peak, exponent, rest = _helmert_exponents(x)
-    weights = exp(exponent)
-    return (peak + log(sum_once(weights + weights * rest)))[..., 0]
-
-
-def helmert_log(y: Array) -> Array:
-    """H log y: the inverse of `helmert_softmax`, free of the scale of y."""
-    top = torch.amax(y, dim=-1, keepdim=True)
-    logs = log_ratio(y, top, y - top, y + top)
-    return _helmert(logs, cumsum(logs))
-
-
-def _helmert_exponents(x: Array) -> tuple[Array, Array, Array]:
-    """max z, z - max z and its rounding error for z = H^T x, to twice the precision: |z| may be in the hundreds."""
-    matrix = helmert_like(x)
-    head, tail = on_one_grid(x, matrix.half_digits)
-    # Heads have half the digits, so head * matrix.ahead is exact; the rest is small and may round.
-    upper, lower = on_one_grid(head * matrix.ahead, 4.0 * x.shape[-1])
-    lower = lower + (tail * matrix.ahead + x * matrix.ahead_rest)
-    sums, sums_tail = _after(_reverse_cumsum(upper)), _after(_reverse_cumsum(lower))
-    z, error = two_sum(sums, -_before(head * matrix.behind))
-    z_tail = error + (sums_tail - _before(tail * matrix.behind + x * matrix.behind_rest))
-    peak = torch.amax(z, dim=-1, keepdim=True)
-    gap, error = two_sum(z, -peak)
-    z_tail = z_tail + error
-    exponent = gap + z_tail
-    return peak, exponent, z_tail - (exponent - gap)
-
-
-def _softmax_derivative(y: Array, tangent: Array) -> Array:
-    """(diag y - y y^T) tangent, measured from the largest weight so that nothing cancels at a vertex. Symmetric."""
-    largest = torch.arange(y.shape[-1], device=y.device) == torch.argmax(y, dim=-1, keepdim=True)
-    others = torch.where(largest, 0.0, y)
-    offset = tangent - torch.sum(torch.where(largest, tangent, 0.0), dim=-1, keepdim=True)
-    change = others * (offset - torch.sum(others * offset, dim=-1, keepdim=True))
-    return torch.where(largest, -torch.sum(change, dim=-1, keepdim=True), change)
-
-
-def _helmert(u: Array, sums: Array) -> Array:
-    """H u, N numbers to N - 1, given the cumulative sums of u: row j is (u_1 + ... + u_j - j u_(j+1))/sqrt(j (j+1))."""
-    matrix = helmert_like(u[..., 1:])
-    rows = torch.arange(1, u.shape[-1], dtype=u.dtype, device=u.device)
-    return (matrix.ahead + matrix.ahead_rest) * (sums[..., :-1] - rows * u[..., 1:])
-
-
-def _helmert_pull(u: Array) -> Array:
-    return _helmert(u, torch.cumsum(u, dim=-1))
-
-
-def _helmert_transposed(t: Array) -> Array:
-    """H^T t: N - 1 numbers to N."""
-    matrix = helmert_like(t)
-    return _after(_reverse_cumsum((matrix.ahead + matrix.ahead_rest) * t)) - _before((matrix.behind + matrix.behind_rest) * t)
-
-
-def _reverse_cumsum(x: Array) -> Array:
-    return torch.flip(torch.cumsum(torch.flip(x, (-1,)), dim=-1), (-1,))
-
-
-def _before(x: Array) -> Array:
-    """0 in front of x."""
-    return torch.nn.functional.pad(x, (1, 0))
-
-
-def _after(x: Array) -> Array:
-    """0 behind x."""
-    return torch.nn.functional.pad(x, (0, 1))

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor as Array
 
-from torch_impl.kernels import on_one_grid, sum_once
+from torch_impl.sums import on_one_grid, sum_once
 
 
 def project_simplex(point: Array) -> Array:
@@ -50,3 +50,10 @@ def _block_means(point: Array, starts: Array) -> Array:
 
     means = (totals(head) + totals(tail)) / torch.clamp(totals(torch.ones_like(point)), min=1.0)
     return means[block].reshape(point.shape)
+
+
+def project_sum_to_zero(point: Array) -> Array:
+    """point - mean(point), measured from the first entry: what all entries have in common leaves no rounding."""
+    first = point[..., :1]
+    offset = point - torch.where(torch.abs(first) < torch.finfo(point.dtype).max / 4, first, 0.0)
+    return offset - sum_once(offset) / point.shape[-1]

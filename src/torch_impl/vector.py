@@ -5,11 +5,13 @@ import torch
 from torch import Tensor as Array
 
 from isoparam.rules import Rule
-from isoparam.specs import Ordered, Simplex
-from torch_impl.kernels import cumsum, helmert_log, helmert_logsumexp, helmert_softmax, sum_once
-from torch_impl.projections import project_ordered, project_simplex
+from isoparam.specs import Ordered, PositiveOrdered, Simplex, SumToZero, UnitVector
+from torch_impl.helmert import helmert_gather, helmert_log, helmert_logsumexp, helmert_softmax, helmert_spread
+from torch_impl.projections import project_ordered, project_simplex, project_sum_to_zero
 from torch_impl.registry import RULES
 from torch_impl.scalar import gap, gap_inverse, gap_log_slope
+from torch_impl.sphere import log_length, unit
+from torch_impl.sums import before, cumsum, sum_once
 
 
 @RULES.implements(Simplex)
@@ -59,3 +61,81 @@ class OrderedRule(Rule[Array]):
     @staticmethod
     def contains(spec: Ordered, value: Array, eps: float) -> Array:
         return torch.all(value[..., 1:] > value[..., :-1], dim=-1) & torch.all(torch.isfinite(value), dim=-1)
+
+
+@RULES.implements(PositiveOrdered)
+class PositiveOrderedRule(Rule[Array]):
+    @staticmethod
+    def forward(spec: PositiveOrdered, raw: Array) -> Array:
+        return cumsum(gap(spec.link, raw))
+
+    @staticmethod
+    def inverse(spec: PositiveOrdered, value: Array) -> Array:
+        return gap_inverse(spec.link, value, before(value[..., :-1]))
+
+    @staticmethod
+    def log_abs_det(spec: PositiveOrdered, raw: Array) -> Array:
+        return sum_once(gap_log_slope(spec.link, raw))[..., 0]
+
+    @staticmethod
+    def project(spec: PositiveOrdered, point: Array) -> Array:
+        nearest = project_ordered(point)
+        return torch.where(nearest < 0, 0.0, nearest)
+
+    @staticmethod
+    def contains(spec: PositiveOrdered, value: Array, eps: float) -> Array:
+        return torch.all(value > before(value[..., :-1]), dim=-1) & torch.all(torch.isfinite(value), dim=-1)
+
+
+@RULES.implements(SumToZero)
+class SumToZeroRule(Rule[Array]):
+    @staticmethod
+    def forward(spec: SumToZero, raw: Array) -> Array:
+        return helmert_spread(raw)
+
+    @staticmethod
+    def inverse(spec: SumToZero, value: Array) -> Array:
+        return helmert_gather(value)
+
+    @staticmethod
+    def log_abs_det(spec: SumToZero, raw: Array) -> Array:
+        return torch.zeros_like(torch.sum(raw, dim=-1))
+
+    @staticmethod
+    def project(spec: SumToZero, point: Array) -> Array:
+        return project_sum_to_zero(point)
+
+    @staticmethod
+    def contains(spec: SumToZero, value: Array, eps: float) -> Array:
+        size = torch.sum(torch.abs(value), dim=-1)
+        tolerance = (4 * eps) * size + value.shape[-1] * torch.finfo(
+            value.dtype
+        ).tiny  # entries below the normal numbers are rounded in these
+        return torch.abs(sum_once(value)[..., 0]) <= tolerance
+
+
+@RULES.implements(UnitVector)
+class UnitVectorRule(Rule[Array]):
+    @staticmethod
+    def forward(spec: UnitVector, raw: Array) -> Array:
+        return unit(raw)
+
+    @staticmethod
+    def inverse(spec: UnitVector, value: Array) -> Array:
+        return value
+
+    @staticmethod
+    def log_abs_det(spec: UnitVector, raw: Array) -> Array:
+        n = raw.shape[-1]
+        return (1 - n) * log_length(raw) if n > 1 else torch.zeros_like(raw[..., 0])
+
+    @staticmethod
+    def project(spec: UnitVector, point: Array) -> Array:
+        return unit(point)
+
+    @staticmethod
+    def contains(spec: UnitVector, value: Array, eps: float) -> Array:
+        tolerance = (
+            8 * eps + 8 * value.shape[-1] * torch.finfo(value.dtype).eps
+        )  # of the square, which misses 1 by twice as much
+        return torch.abs(torch.sum(value * value, dim=-1) - 1) <= tolerance

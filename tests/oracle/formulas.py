@@ -105,6 +105,15 @@ class Real(Scalar):
     log_slope = log_slope_slope = staticmethod(lambda spec, x: mp.mpf(0))
 
 
+@formula_of(iso.Affine)
+class Affine(Scalar):
+    value = staticmethod(lambda spec, x, loc, scale: loc + scale * x)
+    raw = staticmethod(lambda spec, y, loc, scale: (y - loc) / scale)
+    slope = staticmethod(lambda spec, x, loc, scale: scale)
+    log_slope = staticmethod(lambda spec, x, loc, scale: mp.log(scale))
+    log_slope_slope = staticmethod(lambda spec, x, loc, scale: mp.mpf(0))
+
+
 @formula_of(iso.Positive)
 class Positive(Scalar):
     value = staticmethod(lambda spec, x: link(spec.link, x))
@@ -191,6 +200,26 @@ class UnitInterval(Scalar):
         return mp.log(y / (1 - y))
 
 
+@formula_of(iso.Box)
+class Box(Scalar):
+    """The formula of the spec that has the bounds of the entry."""
+
+    @staticmethod
+    def asked(question: str, x: mp.mpf, low: mp.mpf, high: mp.mpf) -> mp.mpf:
+        below, above = mp.isfinite(low), mp.isfinite(high)
+        if below and above:
+            return getattr(Interval, question)(iso.Interval(0, 1), x, low, high)
+        if below:
+            return getattr(GreaterThan, question)(iso.GreaterThan(0), x, low)
+        return getattr(LessThan, question)(iso.LessThan(0), x, high) if above else getattr(Real, question)(iso.Real(), x)
+
+    value = staticmethod(lambda spec, x, low, high: Box.asked("value", x, low, high))
+    raw = staticmethod(lambda spec, y, low, high: Box.asked("raw", y, low, high))
+    slope = staticmethod(lambda spec, x, low, high: Box.asked("slope", x, low, high))
+    log_slope = staticmethod(lambda spec, x, low, high: Box.asked("log_slope", x, low, high))
+    log_slope_slope = staticmethod(lambda spec, x, low, high: Box.asked("log_slope_slope", x, low, high))
+
+
 @formula_of(iso.Simplex)
 class Simplex:
     """softmax(H^T raw), where row j of H is (1, ..., 1, -j, 0, ..., 0)/sqrt(j (j + 1)) with j ones."""
@@ -270,3 +299,79 @@ class Ordered:
     @staticmethod
     def log_abs_det_gradient(spec: Any, raw: list) -> list:
         return [mp.mpf(0), *(link_log_slope_slope(spec.link, entry) for entry in raw[1:])]
+
+
+@formula_of(iso.PositiveOrdered)
+class PositiveOrdered:
+    """Gaps from 0 on: what follows an entry 0 of an ordered vector."""
+
+    @staticmethod
+    def forward(spec: Any, raw: list) -> list:
+        return Ordered.forward(spec, [mp.mpf(0), *raw])[1:]
+
+    @staticmethod
+    def inverse(spec: Any, value: list) -> list:
+        return Ordered.inverse(spec, [mp.mpf(0), *value])[1:]
+
+    @staticmethod
+    def log_abs_det(spec: Any, raw: list) -> list:
+        return Ordered.log_abs_det(spec, [mp.mpf(0), *raw])
+
+    @staticmethod
+    def pullback(spec: Any, raw: list, cotangent: list) -> list:
+        return Ordered.pullback(spec, [mp.mpf(0), *raw], [mp.mpf(0), *cotangent])[1:]
+
+    @staticmethod
+    def log_abs_det_gradient(spec: Any, raw: list) -> list:
+        return Ordered.log_abs_det_gradient(spec, [mp.mpf(0), *raw])[1:]
+
+
+@formula_of(iso.SumToZero)
+class SumToZero:
+    """H^T raw, with the H of the simplex."""
+
+    forward = staticmethod(lambda spec, raw: Simplex.helmert_transposed(raw))
+    inverse = staticmethod(lambda spec, value: Simplex.helmert(value))
+    pullback = staticmethod(lambda spec, raw, cotangent: Simplex.helmert(cotangent))
+    log_abs_det = staticmethod(lambda spec, raw: [mp.mpf(0)])
+    log_abs_det_gradient = staticmethod(lambda spec, raw: [mp.mpf(0) for _ in raw])
+
+
+@formula_of(iso.UnitVector)
+class UnitVector:
+    """raw/|raw|, and the first basis vector with derivative 0 where raw is 0."""
+
+    @staticmethod
+    def length(raw: list) -> mp.mpf:
+        return mp.sqrt(mp.fdot(raw, raw))
+
+    @staticmethod
+    def forward(spec: Any, raw: list) -> list:
+        if not any(raw):
+            return [mp.mpf(1), *(mp.mpf(0) for _ in raw[1:])]
+        return [entry / UnitVector.length(raw) for entry in raw]
+
+    @staticmethod
+    def inverse(spec: Any, value: list) -> list:
+        return value
+
+    @staticmethod
+    def log_abs_det(spec: Any, raw: list) -> list:
+        if len(raw) == 1:
+            return [mp.mpf(0)]
+        return [(1 - len(raw)) * mp.log(UnitVector.length(raw)) if any(raw) else mp.inf]
+
+    @staticmethod
+    def pullback(spec: Any, raw: list, cotangent: list) -> list:
+        if not any(raw):
+            return [mp.mpf(0) for _ in raw]
+        # sum_j (w_i x_j - w_j x_i) x_j / |x|^3, whose terms do not cancel where w is along x
+        pairs = list(zip(raw, cotangent, strict=True))
+        cube = UnitVector.length(raw) ** 3
+        return [mp.fsum((w * other - v * x) * other for other, v in pairs) / cube for x, w in pairs]
+
+    @staticmethod
+    def log_abs_det_gradient(spec: Any, raw: list) -> list:
+        if not any(raw):
+            return [mp.mpf(0) for _ in raw]
+        return [(1 - len(raw)) * entry / mp.fdot(raw, raw) for entry in raw]

@@ -16,6 +16,7 @@ from oracle.rounding import as_exact, falsely_zero, normwise, rounded, ulps
 from samples import Sample, points, vectors
 
 VERBS = ("forward", "inverse", "log_abs_det", "pullback", "log_abs_det_gradient")
+ENTRY_BY_ENTRY = ("simplex", "sum-to-zero", "unit-vector")  # vectors each of whose entries is right by itself
 Calls = dict[str, Callable[..., np.ndarray]]
 
 
@@ -23,9 +24,9 @@ def truth(sample: Sample, verb: str, dtype: str, *arrays: Any) -> np.ndarray:
     """What a verb gives for an array of entries (scalar specs) or a batch of vectors (vector specs), rounded once."""
     formula = getattr(FORMULAS[type(sample.spec)], verb)
     if sample.is_scalar:
-        bounds = [[mp.mpf(bound)] for bound in sample.bounds(dtype)]
-        entries = zip(*map(as_exact, arrays), strict=True)
-        return rounded([exact(formula, sample.spec, *([e] for e in entry), *bounds)[0] for entry in entries], dtype)
+        shape = np.shape(arrays[0])
+        entries = zip(*map(as_exact, (*arrays, *sample.bounds(dtype, shape))), strict=True)
+        return rounded([exact(formula, sample.spec, *([e] for e in entry))[0] for entry in entries], dtype).reshape(shape)
     rows = [rounded(exact(formula, sample.spec, *map(as_exact, row)), dtype) for row in zip(*arrays, strict=True)]
     return np.stack([row[0] for row in rows] if verb == "log_abs_det" else rows)
 
@@ -33,7 +34,7 @@ def truth(sample: Sample, verb: str, dtype: str, *arrays: Any) -> np.ndarray:
 @cache
 def questions(sample: Sample, verb: str, dtype: str) -> list[tuple[tuple[np.ndarray, ...], np.ndarray]]:
     """Arguments of the verb, and the right answers."""
-    raws = [points(dtype)] if sample.is_scalar else vectors(sample, dtype)
+    raws = [sample.spread(points(dtype))] if sample.is_scalar else vectors(sample, dtype)
     rng = np.random.Generator(np.random.Philox(22))
     asked = []
     for raw in raws:
@@ -52,10 +53,11 @@ def questions(sample: Sample, verb: str, dtype: str) -> list[tuple[tuple[np.ndar
 def _inside(sample: Sample, value: np.ndarray) -> np.ndarray:
     """The values, or the vectors, that did not round to a border."""
     if sample.is_scalar:
-        low, high = sorted(sample.ends)
-        return np.unique(value[(value > value.dtype.type(low)) & (value < value.dtype.type(high)) & (value != 0)])
-    steps = value if sample.name == "simplex" else np.diff(value)
-    return value[(steps > 0).all(-1)]
+        low, high = np.sort(np.array(sample.ends, value.dtype), axis=0)
+        inside = (value > low) & (value < high) & (value != 0)
+        return np.unique(value[inside]) if sample.core == () else value[inside.all(-1)]
+    steps = {"simplex": value, "sum-to-zero": np.ones_like(value), "unit-vector": np.ones_like(value)}
+    return value[(steps.get(sample.name, np.diff(value)) > 0).all(-1)]
 
 
 def error(sample: Sample, verb: str, dtype: str, calls: Calls) -> tuple[float, str]:
@@ -76,7 +78,7 @@ def distance_between(sample: Sample, verb: str, dtype: str, got: np.ndarray, wan
     if sample.is_scalar:
         scale = _scale(sample, verb, dtype)
         return np.where(falsely_zero(got, want) & (scale == 0), np.inf, ulps(got, want, scale))
-    if verb == "log_abs_det" or (verb, sample.name) == ("forward", "simplex"):
+    if verb == "log_abs_det" or (verb == "forward" and sample.name in ENTRY_BY_ENTRY):
         return ulps(got, want)
     if verb == "forward":
         return ulps(got, want, np.maximum.accumulate(np.abs(want), axis=-1))
@@ -91,16 +93,16 @@ def unit_of(sample: Sample, verb: str) -> str:
             verb, "ULP"
         )
     if verb == "forward":
-        return "ULP" if sample.name == "simplex" else "ULP of the largest entry so far"
+        return "ULP" if sample.name in ENTRY_BY_ENTRY else "ULP of the largest entry so far"
     return "ULP" if verb == "log_abs_det" else "eps, normwise"
 
 
-def _scale(sample: Sample, verb: str, dtype: str) -> float:
+def _scale(sample: Sample, verb: str, dtype: str) -> Any:
     """The number that the map adds to another one: a result near 0 keeps the rounding of that number."""
     if verb == "forward" and sample.is_scalar:
-        return sample.added_bound
-    if verb == "log_abs_det" and sample.name.startswith("interval"):
-        return float(abs(truth(sample, verb, dtype, np.zeros(1, dtype))[0]))
+        return sample.added_bounds
+    if verb == "log_abs_det" and sample.name.startswith(("interval", "box")):
+        return np.abs(truth(sample, verb, dtype, sample.spread(np.zeros(1, dtype)))[0])
     return 0.0
 
 
@@ -115,7 +117,7 @@ def true_jacobian(sample: Sample, raw: np.ndarray) -> np.ndarray:
 def true_hessian(sample: Sample, raw: np.ndarray, cotangent: np.ndarray) -> np.ndarray:
     """Second derivatives of sum(cotangent * value) at one row, by differences of exact first ones, good to 30 digits."""
     formula = FORMULAS[type(sample.spec)]
-    bounds = [[mp.mpf(bound)] * raw.size for bound in sample.bounds(raw.dtype.name)]
+    bounds = [as_exact(bound) for bound in sample.bounds(raw.dtype.name, raw.shape)] if sample.is_scalar else []
     weights = as_exact(cotangent)
     columns = []
     with mp.workdps(200):

@@ -27,13 +27,20 @@ KINDS = {
     "row_stochastic_ilr": lambda rows, columns: iso.Simplex(),
     "ordered": lambda: iso.Ordered(link="exp"),
     "ordered_sp": lambda: iso.Ordered(),
+    "positive_ordered": lambda: iso.PositiveOrdered(link="exp"),
+    "positive_ordered_sp": lambda: iso.PositiveOrdered(),
+    "sum_to_zero": lambda: iso.SumToZero(),
+    "unit_vector": lambda: iso.UnitVector(),
 }
 SETS = {
-    "box": lambda low, high: iso.Interval(low, high),
+    "box": lambda low, high: iso.Box(low, high),
     "non_negative": lambda: iso.Positive(),
     "simplex": lambda total: iso.Simplex(),
     "row_stochastic": lambda rows, columns: iso.Simplex(),
     "ordered": lambda: iso.Ordered(),
+    "positive_ordered": lambda: iso.PositiveOrdered(),
+    "sum_to_zero": lambda: iso.SumToZero(),
+    "l2_sphere": lambda radius: iso.UnitVector(),
 }
 
 
@@ -71,6 +78,8 @@ def inverse_vjp(kind, params, y, w, dtype):
 
 def project(kind, params, x, dtype):
     spec, point = _spec(SETS, kind, params), _tensor(x, kind, params)
+    if kind == "l2_sphere":
+        return (params["p"][0] * backend.project(spec, point)).numpy()
     total = params["p"][0] if kind == "simplex" else 1.0
     if np.frexp(total)[0] != 0.5:
         raise NotImplementedError(f"a simplex that sums to {total}: only powers of two scale exactly")

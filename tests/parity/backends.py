@@ -30,7 +30,7 @@ TORCH, JAX = _loaded("torch_only"), _loaded("jax_only")
 @cache
 def raws(sample: Sample, dtype: str) -> list[np.ndarray]:
     """The dense grid of a scalar spec, or batches of vectors."""
-    return [points(dtype, count=4000)] if sample.is_scalar else vectors(sample, dtype)
+    return [sample.spread(points(dtype, count=4000))] if sample.is_scalar else vectors(sample, dtype)
 
 
 @cache
@@ -41,13 +41,16 @@ def arguments(sample: Sample, verb: str, dtype: str) -> list[tuple[np.ndarray, .
     if verb != "inverse":
         return [(raw,) for raw in raws(sample, dtype)]
     values = [torch_side.forward(sample.spec, torch.tensor(raw)) for raw in raws(sample, dtype)]
-    return [(value[torch_side.contains(sample.spec, value) & _normal(sample, value)].numpy(),) for value in values]
+    return [(value[_asked(sample, value)].numpy(),) for value in values]
 
 
-def _normal(sample: Sample, value: torch.Tensor) -> torch.Tensor:
-    """XLA on the CPU flushes subnormals: such values are not asked."""
-    normal = value.abs() >= torch.finfo(value.dtype).tiny
-    return normal if sample.is_scalar else normal.all(-1)
+def _asked(sample: Sample, value: torch.Tensor) -> torch.Tensor:
+    """Which entries or rows lie inside and are normal: XLA on the CPU flushes subnormals, so such values are not asked."""
+    inside, normal = torch_side.contains(sample.spec, value), value.abs() >= torch.finfo(value.dtype).tiny
+    if sample.is_scalar:
+        return (inside & normal).all(-1) if sample.core else inside & normal
+    zeros_too = normal | (value == 0) if sample.name in ("sum-to-zero", "unit-vector") else normal
+    return inside & zeros_too.all(-1)
 
 
 def _cotangent(sample: Sample, raw: np.ndarray) -> np.ndarray:

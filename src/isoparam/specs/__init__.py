@@ -1,10 +1,26 @@
 """What a constraint is: frozen, framework-free data, one family per file."""
 
+from isoparam.specs.affine import Affine
 from isoparam.specs.base import Facts, FrozenArray, ScalarSpec, Spec, VectorSpec
+from isoparam.specs.box import Box
 from isoparam.specs.scalar import GreaterThan, Interval, LessThan, Positive, Real, UnitInterval
-from isoparam.specs.vector import Ordered, Simplex
+from isoparam.specs.vector import Ordered, PositiveOrdered, Simplex, SumToZero, UnitVector
 
-CATALOGUE: tuple[type[Spec], ...] = (Real, Positive, GreaterThan, LessThan, Interval, UnitInterval, Simplex, Ordered)
+CATALOGUE: tuple[type[Spec], ...] = (
+    Real,
+    Affine,
+    Positive,
+    GreaterThan,
+    LessThan,
+    Interval,
+    UnitInterval,
+    Box,
+    Simplex,
+    Ordered,
+    PositiveOrdered,
+    SumToZero,
+    UnitVector,
+)
 
 
 def catalogue() -> tuple[type[Spec], ...]:
@@ -13,6 +29,8 @@ def catalogue() -> tuple[type[Spec], ...]:
 
 
 __all__ = [
+    "Affine",
+    "Box",
     "Facts",
     "FrozenArray",
     "GreaterThan",
@@ -20,11 +38,14 @@ __all__ = [
     "LessThan",
     "Ordered",
     "Positive",
+    "PositiveOrdered",
     "Real",
     "ScalarSpec",
     "Simplex",
     "Spec",
+    "SumToZero",
     "UnitInterval",
+    "UnitVector",
     "VectorSpec",
     "catalogue",
 ]

@@ -117,6 +117,10 @@ class Spec(ABC):
         """
         return Border(np.full(1, np.nan))
 
+    def start(self, value_shape: Shape) -> np.ndarray:
+        """The raw that `initial` starts from: zeros, but where raw = 0 is not inside."""
+        return np.zeros(self.raw_shape(value_shape))
+
     def _raw_shape(self, value_shape: Shape) -> Shape:
         return value_shape
 
@@ -183,8 +187,8 @@ class VectorSpec(Spec):
         return tuple(sizes)
 
 
-def as_bound(owner: str, name: str, bound: Any) -> Bound:
-    """A finite bound as a float or a FrozenArray; SpecError names the owner, the argument and the value."""
+def as_bound(owner: str, name: str, bound: Any, *, infinite: bool = False) -> Bound:
+    """A bound as a float or a FrozenArray, finite unless `infinite`; SpecError names the owner, the argument and the value."""
     try:
         array = np.asarray(bound)
     except (TypeError, ValueError, RuntimeError):
@@ -194,9 +198,19 @@ def as_bound(owner: str, name: str, bound: Any) -> Bound:
     array = array.astype(np.float64)
     if array.size == 0:
         raise SpecError(f"{owner}: {name} is an empty array; leave the bound a number, or give one per entry")
-    if not np.isfinite(array).all():
+    if infinite and np.isnan(array).any():
+        raise SpecError(f"{owner}: {name}={bound!r} must not be nan; for a side without a bound write -inf or inf")
+    if not infinite and not np.isfinite(array).all():
         raise SpecError(f"{owner}: {name}={bound!r} must be finite; for a side without a bound use GreaterThan or LessThan")
     return float(array) if array.ndim == 0 else FrozenArray(array)
+
+
+def check_shapes(owner: str, **bounds: Bound) -> None:
+    """Raise SpecError unless the bounds broadcast together."""
+    try:
+        np.broadcast_shapes(*(np.shape(bound) for bound in bounds.values()))
+    except ValueError:
+        raise SpecError(f"{owner}: the shapes of {' and '.join(bounds)} do not broadcast together") from None
 
 
 def check_link(owner: str, link: str, known: tuple[str, ...]) -> None:

@@ -61,6 +61,24 @@ def interval_numbers(low_bound: Bound, high_bound: Bound, link: str, dtype: type
     )
 
 
+class AffineNumbers(NamedTuple):
+    """`loc` and `scale` of an `Affine` in one dtype, and the logarithm of that scale: floats, or arrays."""
+
+    loc: Any
+    scale: Any
+    log_scale: Any
+
+
+@lru_cache(maxsize=256)
+def affine_numbers(loc_bound: Bound, scale_bound: Bound, dtype: type[np.floating]) -> AffineNumbers:
+    """The numbers of an affine map in a dtype; SpecError where the scale is below its normal numbers."""
+    loc, scale = bound_in(loc_bound, dtype), bound_in(scale_bound, dtype)
+    if not np.all(scale >= np.finfo(dtype).tiny):
+        raise SpecError(f"scale={scale_bound!r} underflows in {np.dtype(dtype).name}; use a wider dtype, or another unit")
+    log_scale = np.log(scale.astype(np.float64)).astype(dtype)
+    return AffineNumbers(loc=plain(loc), scale=plain(scale), log_scale=plain(log_scale))
+
+
 def _halved_sum(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(a + b)/2 as a rounded number and its rounding error (Knuth's two-sum)."""
     a, b = a / 2, b / 2

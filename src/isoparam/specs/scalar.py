@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from isoparam.errors import SpecError
-from isoparam.specs.base import Border, Bound, Facts, ScalarSpec, above, as_bound, check_link
+from isoparam.specs.base import Border, Bound, Facts, ScalarSpec, above, as_bound, check_link, check_shapes
 from isoparam.specs.numbers import IntervalNumbers, interval_numbers
 
 HALF_LINE_LINKS = ("softplus", "exp")
@@ -237,11 +237,8 @@ class Interval(ScalarSpec):
         shown = f"Interval(low={self.low!r}, high={self.high!r})"
         object.__setattr__(self, "low", as_bound(shown, "low", self.low))
         object.__setattr__(self, "high", as_bound(shown, "high", self.high))
-        try:
-            ordered = np.less(self.low, self.high)
-        except ValueError:
-            raise SpecError(f"{shown}: the shapes of low and high do not broadcast together") from None
-        if not np.all(ordered):
+        check_shapes(shown, low=self.low, high=self.high)
+        if not np.all(np.less(self.low, self.high)):
             hint = "swap them" if np.all(np.greater(self.low, self.high)) else "every entry needs room between its bounds"
             raise SpecError(f"{shown}: low must be below high; {hint}")
         super().__post_init__()

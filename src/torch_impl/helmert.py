@@ -1,0 +1,120 @@
+"""Maps through the Helmert matrix H, whose orthonormal rows sum to 0, along the last axis."""
+
+import torch
+from torch import Tensor as Array
+
+from torch_impl.constants import helmert_like
+from torch_impl.derivatives import with_rule
+from torch_impl.elementary import exp, expm1, log, two_sum
+from torch_impl.kernels import log_ratio
+from torch_impl.sums import after, before, cumsum, on_one_grid, reverse_cumsum, sum_once
+
+
+@with_rule(
+    push=lambda x, y, tangent: _softmax_derivative(y, _helmert_transposed(tangent)),
+    pull=lambda x, y, cotangent: _helmert_pull(_softmax_derivative(y, cotangent)),
+)
+def helmert_softmax(x: Array) -> Array:
+    """softmax(H^T x) along the last axis: n numbers to n + 1 positive ones that sum to 1."""
+    _, exponent, rest = _helmert_exponents(x)
+    weights = exp(exponent) * (1 + rest)  # not weights + weights * rest, whose product may underflow
+    return weights / sum_once(weights)
+
+
+@with_rule(
+    push=lambda x, y, tangent: _softmax_derivative(helmert_softmax(x), _helmert_transposed(tangent)),
+    pull=lambda x, y, cotangent: _helmert_pull(_softmax_derivative(helmert_softmax(x), cotangent)),
+)
+def helmert_softmax_centred(x: Array) -> Array:
+    """softmax(H^T x) - 1/(n + 1), without cancellation where the weights are nearly equal."""
+    _, exponent, rest = _helmert_exponents(x)
+    excess = expm1(exponent)
+    excess = excess + (excess + 1) * rest
+    n = excess.shape[-1]
+    total = sum_once(excess)
+    return (excess - total / n) / (n + total)
+
+
+@with_rule(
+    push=lambda x, y, tangent: torch.sum(helmert_softmax_centred(x) * _helmert_transposed(tangent), dim=-1),
+    pull=lambda x, y, cotangent: _helmert_pull(helmert_softmax_centred(x)) * cotangent[..., None],
+)
+def helmert_logsumexp(x: Array) -> Array:
+    """log sum exp(H^T x) along the last axis, which is -sum_k log(weight_k)/(n + 1), since H^T x sums to 0."""
+    peak, exponent, rest = _helmert_exponents(x)
+    weights = exp(exponent)
+    return (peak + log(sum_once(weights + weights * rest)))[..., 0]
+
+
+def helmert_log(y: Array) -> Array:
+    """H log y: the inverse of `helmert_softmax`, free of the scale of y."""
+    top = torch.amax(y, dim=-1, keepdim=True)
+    logs = log_ratio(y, top, y - top, y + top)
+    return _helmert(logs, cumsum(logs))
+
+
+@with_rule(
+    push=lambda x, y, tangent: _helmert_transposed(tangent),
+    pull=lambda x, y, cotangent: _helmert_pull(cotangent),
+)
+def helmert_spread(x: Array) -> Array:
+    """H^T x along the last axis: n numbers to n + 1 that sum to 0, each rounded once."""
+    z, z_tail = _helmert_transposed_twice(x)
+    return z + z_tail
+
+
+@with_rule(
+    push=lambda x, y, tangent: _helmert_pull(tangent),
+    pull=lambda x, y, cotangent: _helmert_transposed(cotangent),
+)
+def helmert_gather(x: Array) -> Array:
+    """H x along the last axis: the inverse of `helmert_spread`."""
+    return _helmert(x, cumsum(x))
+
+
+def _helmert_exponents(x: Array) -> tuple[Array, Array, Array]:
+    """max z, z - max z and its rounding error for z = H^T x, to twice the precision: |z| may be in the hundreds."""
+    z, z_tail = _helmert_transposed_twice(x)
+    peak = torch.amax(z, dim=-1, keepdim=True)
+    gap, error = two_sum(z, -peak)
+    z_tail = z_tail + error
+    exponent = gap + z_tail
+    return peak, exponent, z_tail - (exponent - gap)
+
+
+def _helmert_transposed_twice(x: Array) -> tuple[Array, Array]:
+    """H^T x as a number and its rounding error, to twice the precision."""
+    matrix = helmert_like(x)
+    head, tail = on_one_grid(x, matrix.half_digits)
+    # Heads have half the digits, so head * matrix.ahead is exact; the rest is small and may round.
+    upper, lower = on_one_grid(head * matrix.ahead, 4.0 * x.shape[-1])
+    lower = lower + (tail * matrix.ahead + x * matrix.ahead_rest)
+    sums, sums_tail = after(reverse_cumsum(upper)), after(reverse_cumsum(lower))
+    z, error = two_sum(sums, -before(head * matrix.behind))
+    return z, error + (sums_tail - before(tail * matrix.behind + x * matrix.behind_rest))
+
+
+def _softmax_derivative(y: Array, tangent: Array) -> Array:
+    """(diag y - y y^T) tangent, measured from the largest weight so that nothing cancels at a vertex. Symmetric."""
+    largest = torch.arange(y.shape[-1], device=y.device) == torch.argmax(y, dim=-1, keepdim=True)
+    others = torch.where(largest, 0.0, y)
+    offset = tangent - torch.sum(torch.where(largest, tangent, 0.0), dim=-1, keepdim=True)
+    change = others * (offset - torch.sum(others * offset, dim=-1, keepdim=True))
+    return torch.where(largest, -torch.sum(change, dim=-1, keepdim=True), change)
+
+
+def _helmert(u: Array, sums: Array) -> Array:
+    """H u, N numbers to N - 1, given the cumulative sums of u: row j is (u_1 + ... + u_j - j u_(j+1))/sqrt(j (j+1))."""
+    matrix = helmert_like(u[..., 1:])
+    rows = torch.arange(1, u.shape[-1], dtype=u.dtype, device=u.device)
+    return (matrix.ahead + matrix.ahead_rest) * (sums[..., :-1] - rows * u[..., 1:])
+
+
+def _helmert_pull(u: Array) -> Array:
+    return _helmert(u, torch.cumsum(u, dim=-1))
+
+
+def _helmert_transposed(t: Array) -> Array:
+    """H^T t: N - 1 numbers to N."""
+    matrix = helmert_like(t)
+    return after(reverse_cumsum((matrix.ahead + matrix.ahead_rest) * t)) - before((matrix.behind + matrix.behind_rest) * t)

@@ -1,0 +1,109 @@
+"""Directions: x/|x| at any length of x, along the last axis, with hand-written derivatives."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor as Array
+
+from torch_impl.derivatives import with_rule
+from torch_impl.elementary import LN2, exponent_of, half_digits, log1p, power_below, shielded, times_power, two_sum
+from torch_impl.sums import on_one_grid
+
+
+class Measured(NamedTuple):
+    """x = power * u, the length of u and its square to twice the precision. Where x is 0, u is the first basis vector."""
+
+    u: Array
+    power: Array
+    zero: Array
+    square: Array
+    square_tail: Array
+    length: Array
+    length_tail: Array
+
+
+def _measured(x: Array) -> Measured:
+    power = power_below(x)
+    u = times_power(x, 1 / power)
+    zero = torch.amax(torch.abs(u), dim=-1, keepdim=True) < 1e-18  # the smallest subnormal number gives more
+    u, power = torch.where(zero, _first(x), u), torch.where(zero, 1.0, power)
+    # Heads have half the digits, so their squares are exact; the rest is small and may round.
+    head = half_digits(u)
+    tail = u - head
+    upper, lower = on_one_grid(head * head, 4.0 * x.shape[-1])
+    rest = torch.sum(lower + tail * (2 * head + tail), dim=-1, keepdim=True)
+    square, square_tail = two_sum(torch.sum(upper, dim=-1, keepdim=True), rest)
+    length = torch.sqrt(square)
+    head = half_digits(length)
+    tail = length - head
+    missing = ((square - head * head) - tail * (2 * head + tail)) + square_tail
+    return Measured(u, power, zero, square, square_tail, length, missing / (2 * length))
+
+
+@with_rule(push=lambda x, y, tangent: _across(x, tangent), pull=lambda x, y, cotangent: _across(x, cotangent))
+def unit(x: Array) -> Array:
+    """x/|x|; the first basis vector where x is 0."""
+    m = _measured(x)
+    # u may have lost small entries of a long x, which |u| >= 1 divides without overflow; a short x is u, exactly.
+    long = torch.where(m.power > 1, m.power, 1.0)
+    quotient = times_power(torch.where(m.zero, m.u, x), long / m.power) / m.length
+    return (quotient - quotient * (m.length_tail / m.length)) / long
+
+
+@with_rule(
+    push=lambda x, y, tangent: torch.sum(_over_length(x, unit(x)) * tangent, dim=-1),
+    pull=lambda x, y, cotangent: _over_length(x, unit(x)) * cotangent[..., None],
+)
+def log_length(x: Array) -> Array:
+    """log |x|, without cancellation where |x| is near 1; -inf where x is 0."""
+    m = _measured(x)
+    power = power_below(m.square)
+    power = torch.where(m.square > 1.4142135 * power, 2 * power, power)
+    near = log1p((m.square / power - 1) + m.square_tail / power)
+    k = exponent_of(power) + 2 * exponent_of(m.power) - 3  # |x|^2 = 2^k square/power, and the exponent of 2^k is k + 1
+    ln2, ln2_tail = LN2[x.dtype]
+    return torch.where(m.zero, -torch.inf, (k * ln2 + (near + k * ln2_tail)) / 2)[..., 0]
+
+
+def _across(x: Array, t: Array) -> Array:
+    """(1 - v v^T) t / |x| with v = x/|x|, the derivative of `unit`: symmetric, and accurate where t is nearly along x.
+
+    With p the largest entry and c = x/x_p, this is B^T (1 - w w^T) B t / |x|: B takes off c t_p and drops entry p, w is
+    v without entry p, and what cancels does so in the exact products of B. In JAX B^T is what turns into B by
+    transposition, hence its two sums, of which the second, exact one comes last.
+    """
+    m = _measured(x)
+    # Half of the power before and half after, so that only a result that overflows does, in either direction.
+    root = power_below(torch.sqrt(m.power))
+    t = t * shielded(1 / root, t)
+    at_p = torch.arange(x.shape[-1], device=x.device) == torch.argmax(torch.abs(m.u), dim=-1, keepdim=True)
+    w = torch.where(at_p, 0.0, m.u / m.length)
+    c, c_tail = _quotient(m.u, at_p)
+    t_p = torch.sum(torch.where(at_p, t, 0.0), dim=-1, keepdim=True)
+    head = half_digits(t_p)
+    t = torch.where(at_p, 0.0, t - c * head) - (c * (t_p - head) + c_tail * t_p)
+    t = t - w * torch.sum(w * t, dim=-1, keepdim=True)
+    small = torch.sum(c * t, dim=-1, keepdim=True)
+    small = (small - half_digits(small)) + torch.sum(c_tail * t, dim=-1, keepdim=True)
+    large = half_digits(torch.sum(c * t, dim=-1, keepdim=True))
+    t = t - torch.where(at_p, large + small, 0.0)
+    return torch.where(m.zero, 0.0, (t / m.length) * shielded(root / m.power, t))
+
+
+def _quotient(u: Array, at_p: Array) -> tuple[Array, Array]:
+    """u/u_p as a head with half the digits and the rest, 0 at p."""
+    u_p = torch.sum(torch.where(at_p, u, 0.0), dim=-1, keepdim=True)
+    head = half_digits(torch.where(at_p, 0.0, u / u_p))
+    p_head = half_digits(u_p)
+    return head, (torch.where(at_p, 0.0, u - head * p_head) - head * (u_p - p_head)) / u_p
+
+
+def _over_length(x: Array, t: Array) -> Array:
+    """t/|x|; 0 where x is 0."""
+    m = _measured(x)
+    return torch.where(m.zero, 0.0, (t / m.length) * shielded(1 / m.power, t))
+
+
+def _first(x: Array) -> Array:
+    """The first basis vector."""
+    return (torch.arange(x.shape[-1], device=x.device) == 0).to(x.dtype)

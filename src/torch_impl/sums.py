@@ -1,0 +1,49 @@
+"""Sums along the last axis that are rounded once."""
+
+import torch
+from torch import Tensor as Array
+
+from torch_impl.derivatives import with_rule
+
+
+def on_one_grid(x: Array, size: float) -> tuple[Array, Array]:
+    """x as head + tail, exactly. The heads of a vector are multiples of the last digit of size * max|x|, so that
+    up to `size` of them add up without rounding, in any order.
+    """
+    if x.shape[-1] == 0:
+        return x, x
+    largest = torch.amax(torch.abs(x), dim=-1, keepdim=True).detach()
+    grid = torch.clamp(size * largest, max=torch.finfo(x.dtype).max / 8)
+    head = (grid + x) - grid
+    return head, torch.where(x == head, 0.0, x - head)  # an infinity is all head
+
+
+def sum_once(x: Array) -> Array:
+    """Sum along the last axis, which is kept, rounded once."""
+    head, tail = on_one_grid(x, 4.0 * x.shape[-1])
+    return torch.sum(head, dim=-1, keepdim=True) + torch.sum(tail, dim=-1, keepdim=True)
+
+
+@with_rule(
+    push=lambda x, y, tangent: torch.cumsum(tangent, dim=-1),
+    pull=lambda x, y, cotangent: reverse_cumsum(cotangent),
+)
+def cumsum(x: Array) -> Array:
+    """Cumulative sum along the last axis, each result rounded once."""
+    head, tail = on_one_grid(x, 4.0 * x.shape[-1])
+    return torch.cumsum(head, dim=-1) + torch.cumsum(tail, dim=-1)
+
+
+def reverse_cumsum(x: Array) -> Array:
+    """Cumulative sum along the last axis from its end, rounded at each step."""
+    return torch.flip(torch.cumsum(torch.flip(x, (-1,)), dim=-1), (-1,))
+
+
+def before(x: Array) -> Array:
+    """0 in front of x."""
+    return torch.nn.functional.pad(x, (1, 0))
+
+
+def after(x: Array) -> Array:
+    """0 behind x."""
+    return torch.nn.functional.pad(x, (0, 1))
