@@ -5,6 +5,7 @@ from importlib import import_module
 
 from isoparam.errors import SpecError
 from isoparam.problem import Problem
+from isoparam.problems import nist
 
 __all__ = ["get", "names"]
 
@@ -17,6 +18,7 @@ _PLACES = {
     "hmm": "hmm:HMM",
     "abo": "abo:ABO",
 }
+_REGRESSIONS = {f"nist-{name}": name for name in nist.NAMES}
 
 
 def names() -> tuple[str, ...]:
@@ -27,23 +29,27 @@ def names() -> tuple[str, ...]:
         >>> "linkage" in iso.problems.names()
         True
     """
-    return tuple(_PLACES)
+    return (*_PLACES, *_REGRESSIONS)
 
 
 def get(name: str) -> Problem:
     """A built-in problem.
 
     Raises:
-        SpecError: for an unknown name; the message names the nearest one.
+        SpecError: for an unknown name; the message names the nearest one, or the members of a family.
 
     Example:
         >>> import isoparam as iso
         >>> iso.problems.get("linkage").published
         mappingproxy({'t': 0.6268214978709824})
     """
+    if name in _REGRESSIONS:
+        return nist.regression(_REGRESSIONS[name])
+    if name == "nist":
+        raise SpecError(f"'nist' is a family of problems; name one of them: {', '.join(map(repr, _REGRESSIONS))}")
     if name not in _PLACES:
-        close = get_close_matches(str(name), _PLACES, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(map(repr, _PLACES))}"
+        close = get_close_matches(str(name), names(), n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(map(repr, names()))}"
         raise SpecError(f"unknown problem {name!r}; {hint}")
     file, _, constant = _PLACES[name].partition(":")
     return getattr(import_module(f"isoparam.problems.{file}"), constant)

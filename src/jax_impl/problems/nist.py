@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import Array
 
-SCALE = 1e6  # keeps curvatures large next to the y . s > 1e-10 that L-BFGS asks of a pair
+SCALE = 1e9  # L-BFGS keeps a pair of step and gradient change only where y . s > 1e-10
 
 
 def squares(model: Callable[..., Array], values: dict[str, Array], batch: dict[str, Array]) -> Array:

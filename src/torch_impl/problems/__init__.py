@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from torch_impl.problems import basic, genetics, markov, mixture, volatility
+from torch_impl.problems import basic, genetics, markov, mixture, nist, volatility
 
 LOSSES: dict[str, Any] = {
     **basic.LOSSES,
@@ -10,4 +10,5 @@ LOSSES: dict[str, Any] = {
     **volatility.LOSSES,
     **markov.LOSSES,
     **genetics.LOSSES,
+    **nist.LOSSES,
 }
