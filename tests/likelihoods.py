@@ -70,15 +70,17 @@ def hessian(function: Callable[..., mpf], at: Vector) -> mpmath.matrix:
 def minimum(function: Callable[..., mpf], start: Vector) -> tuple[Vector, mpf]:
     """The minimum next to a start, in 50 digits, and the value there.
 
-    Raises ValueError where the Hessian at the end is not positive definite: a saddle is no minimum.
+    Raises ValueError where the Hessian is not positive definite: a saddle is no minimum.
     """
-    at = list(start)
+    at, size = list(start), mpf(1)
     for _ in range(12):
-        curvature = hessian(function, at)
+        if size > mpf(10) ** -9:  # nearer than that, the Hessian of the last point is as good as a new one
+            curvature = hessian(function, at)
+            mpmath.cholesky(curvature)
         move = mpmath.lu_solve(curvature, gradient(function, at))
         at = [x - d for x, d in zip(at, move, strict=True)]
-        if mpmath.norm(move, mpmath.inf) < mpf(10) ** -24:  # the error after it is about the square
-            mpmath.cholesky(curvature)
+        size = mpmath.norm(move, mpmath.inf)
+        if size < mpf(10) ** -40:  # the error left is 1e-9 of it
             return at, function(*at)
     raise ArithmeticError(f"Newton's iteration has not converged from {start}")
 

@@ -1,6 +1,6 @@
 """Losses of the problems with data against mpmath, value and gradient, far from the optimum and at the edges."""
 
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -60,15 +60,19 @@ def in_jax(name: str, point: tuple[float, ...]) -> tuple[float, np.ndarray]:
         return float(loss), np.array(gradient)
 
 
+@cache
+def in_many_digits(name: str, point: tuple[float, ...]) -> tuple[float, np.ndarray]:
+    with mpmath.workdps(likelihoods.DIGITS):
+        function = partial(getattr(likelihoods, name), iso.problems.get(name).data)
+        at = [mpf(x) for x in point]
+        return float(function(*at)), np.array([float(x) for x in likelihoods.gradient(function, at)])
+
+
 @pytest.mark.parametrize("evaluate", [in_torch, in_jax], ids=["torch", "jax"])
 @pytest.mark.parametrize(("name", "point"), CASES)
 def test_value_and_gradient(name, point, evaluate):
     loss, gradient = evaluate(name, point)
-    with mpmath.workdps(likelihoods.DIGITS):
-        function = partial(getattr(likelihoods, name), iso.problems.get(name).data)
-        at = [mpf(x) for x in point]
-        exact = float(function(*at))
-        slope = np.array([float(x) for x in likelihoods.gradient(function, at)])
+    exact, slope = in_many_digits(name, point)
     assert abs(loss - exact) < 1e-14 * abs(exact)
     unseen = 1e-45  # a central difference with step 1e-25 does not see less
     assert np.all(np.abs(gradient - slope) < 1e-12 * np.abs(slope) + unseen), gradient / slope - 1
