@@ -12,13 +12,13 @@ import numpy as np
 from isoparam.problem import BuiltInLoss, Problem
 from isoparam.problems.recipes import last_digits
 from isoparam.problems.tables import column
-from isoparam.specs import Positive, Simplex
+from isoparam.specs import PositiveOrdered, Simplex
 
 _COUNT = column("earthquakes.csv")
 
 HMM = Problem(
     name="hmm",
-    constraints={"rate": Positive(), "transition": Simplex()},
+    constraints={"rate": PositiveOrdered(), "transition": Simplex()},
     init={"rate": np.array([10.0, 30.0]), "transition": np.array([[0.9, 0.1], [0.1, 0.9]])},
     loss=BuiltInLoss("hmm"),
     data={"count": _COUNT, "log_factorial": np.array([lgamma(count + 1) for count in _COUNT])},
