@@ -13,6 +13,7 @@ from jax import Array
 from isoparam.errors import SpecError, StaleGraphError
 from isoparam.monitoring import Log, Reading, check_grads, check_names, total
 from isoparam.specs import Spec
+from jax_impl.derivatives import settings_for
 from jax_impl.flat import to_numpy
 from jax_impl.module import _declared, _leaf, _named_modules
 from jax_impl.tree import _array, _is_floating, _named_leaves, _specs
@@ -34,9 +35,9 @@ class Monitor:
     derivative and without writing anywhere. What cannot follow the training is refused: see Raises.
 
     Args:
-        source: what is trained. An nnx.Module: its constrained attributes by the names of `values(module)`, and with
-            `constraints` further parameters by their own names. Or a tree of raw parameters, as `constrain` takes it: linen
-            params, an `nnx.State`, any pytree; it gives the names here, and `record` takes the one of now.
+        source: what is trained. An nnx.Module: its constrained attributes by the names of `values(module)`, in alphabetical
+            order, and with `constraints` further parameters by their own names. Or a tree of raw parameters, as `constrain`
+            takes it: linen params, an `nnx.State`, any pytree; it gives the names here, and `record` takes the one of now.
         constraints: {dotted name or glob: spec}; of a module only those parameters that no attribute constrains already.
         sinks: where rows go, such as `isoparam.sinks.CSV("run.csv")`; any function of a row will do.
         every: keep the steps that this divides. The others cost nothing: no number is computed or awaited.
@@ -109,10 +110,7 @@ class Monitor:
         norms = _norms(grads)
         if grads is not None:
             check_grads(norms, [leaf.raw_name for leaf in leaves])
-        readings = [
-            Reading(leaf.name, leaf.spec, to_numpy(forward(leaf.spec, leaf.raw)), norms.get(leaf.raw_name, float("nan")))
-            for leaf in leaves
-        ]
+        readings = [Reading(leaf.name, leaf.spec, _value(leaf), norms.get(leaf.raw_name, float("nan"))) for leaf in leaves]
         number = None if loss is None else to_numpy(loss) if isinstance(loss, Array) else np.asarray(loss)
         return self._log.keep(taken, number, total(norms.values()), readings)
 
@@ -151,15 +149,25 @@ def _own_parameters(module: nnx.Module) -> Iterator[tuple[str, nnx.Param]]:
 
 
 def _attributes(module: nnx.Module) -> Iterator[_Leaf]:
-    """The constrained attributes of a module, as `values` names them; a shared raw is known by its first name."""
-    raw_names = {id(raw): name for name, raw in _own_parameters(module)}
-    for path, part in _named_modules(module, "", set()):
-        prefix = f"{path}." if path else ""
-        for name, constrained in _declared(type(part)).items():
-            raw = _leaf(part, constrained.raw_name)
-            if raw is not None:
-                raw_name = raw_names.get(id(raw), prefix + constrained.raw_name)
-                yield _Leaf(prefix + name, raw_name, constrained.spec, _array(raw))
+    """The constrained attributes of a module, a shared raw once.
+
+    In the order of the pytree, since that of the attributes changes when a transform of nnx has passed over the module.
+    """
+    specs: dict[int, Spec] = {}
+    for _, part in _named_modules(module, "", set()):
+        specs |= {id(_leaf(part, entry.raw_name)): entry.spec for entry in _declared(type(part)).values()}
+    for raw_name, raw in _own_parameters(module):
+        if id(raw) in specs:
+            yield _Leaf(raw_name.removesuffix("_raw"), raw_name, specs[id(raw)], _array(raw))
+
+
+def _value(leaf: _Leaf) -> np.ndarray:
+    """The value of now, by a program per spec and shape: op by op the first row would compile each operation."""
+    with settings_for(leaf.raw):
+        return to_numpy(_forward(leaf.spec, leaf.raw))
+
+
+_forward = jax.jit(forward, static_argnums=0)
 
 
 def _norms(grads: Any) -> dict[str, float]:

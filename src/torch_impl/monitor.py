@@ -151,13 +151,15 @@ def _watched(source: Any, constraints: Mapping[str, Spec] | None) -> list[_Leaf]
 
 
 def _attributes(module: nn.Module) -> Iterator[_Leaf]:
-    """The constrained attributes of a module, as `values` names them; a shared raw is known by its first name."""
+    """The constrained attributes of a module, a shared raw once."""
     raw_names = {id(raw): name for name, raw in module.named_parameters()}
+    seen: set[int] = set()
     for path, part in module.named_modules():
         prefix = f"{path}." if path else ""
         for name, constrained in _declared(type(part)).items():
             raw = _leaf(part, constrained.raw_name)
-            if raw is not None:
+            if raw is not None and id(raw) not in seen:
+                seen.add(id(raw))
                 raw_name = raw_names.get(id(raw), prefix + constrained.raw_name)
                 yield _Leaf(prefix + name, raw_name, constrained.spec, raw)
 
