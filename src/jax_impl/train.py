@@ -29,7 +29,7 @@ from jax_impl.flat import (
     values_of,
     variables_of,
 )
-from jax_impl.optim import init_state, step
+from jax_impl.optim import init_state, update
 from jax_impl.start import start
 from jax_impl.verbs import forward
 
@@ -73,7 +73,7 @@ class Loop:
         with setting(self._plan.dtype, self._plan.device):
             self._raw = jnp.array(state["raw"], DTYPES[self._plan.dtype])
             fresh = init_state(self._plan.optimizer, self._raw)
-            slots = {n: jnp.array(s, DTYPES[self._plan.dtype]) for n, s in state["slots"].items()}
+            slots = {n: jnp.array(s, fresh[n].dtype) for n, s in state["slots"].items()}
             self._slots = fresh | slots | {"step": jnp.array(state["step"], jnp.int32)}
             self._variables = variables_of(self._loss, self._plan.dtype, self._plan.device, state.get("variables", {}))
             self._names = tuple(self._variables)
@@ -187,17 +187,19 @@ def _chunk(plan: Plan, objective: Objective, carry: Any, data: dict[str, Array],
     table = jnp.zeros((plan.capacity, 2 + (width if every == 1 else 0)), dtype)
     kept = jnp.zeros((0 if every == 1 else plan.capacity // every + 2, width), dtype)
 
-    def update(k: Array, state: Any) -> Any:
+    def one(k: Array, state: Any) -> Any:
         (raw, slots, variables), table = state
-        loss, grads, variables, whole = objective(raw, variables, _batch(data, order, k), slots["step"])
+        before = variables, _batch(data, order, k), slots["step"]
+        loss, grads, variables, whole = objective(raw, *before)
         norm = norm_of(descent(plan.layout, raw, grads, plan.maximizes), dtype)
         parts = [loss.reshape(1), norm.reshape(1), *(_record(pieces, whole) if every == 1 else ())]
         table = _put(table, parts, k)
-        raw, slots = step(plan.optimizer, raw, grads, slots)
+        # Another raw is tried with the batch, variables and random numbers of this step.
+        raw, slots = update(plan.optimizer, raw, loss, grads, slots, lambda raw: objective(raw, *before)[:2])
         return (projected(plan.layout, raw) if plan.layout.projected else raw, slots, variables), table
 
     if every == 1:
-        carry, table = lax.fori_loop(np.int32(0), count, update, (carry, table))
+        carry, table = lax.fori_loop(np.int32(0), count, one, (carry, table))
         return carry, table, kept
 
     def record(row: Array, state: Any) -> Any:
@@ -206,7 +208,7 @@ def _chunk(plan: Plan, objective: Objective, carry: Any, data: dict[str, Array],
         kept = _put(kept, _record(pieces, whole), row) if width else kept
         low = jnp.maximum((first // every + row) * every - first, 0)
         high = jnp.minimum((first // every + row + 1) * every - first, count)
-        carry, table = lax.fori_loop(low, high, update, (carry, table))
+        carry, table = lax.fori_loop(low, high, one, (carry, table))
         return carry, table, kept
 
     rows = jnp.where(count > 0, (first + count - 1) // every - first // every + 1, 0)

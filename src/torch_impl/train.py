@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -25,7 +26,7 @@ from torch_impl.flat import (
     values_of,
     variables_of,
 )
-from torch_impl.optim import init_state, step
+from torch_impl.optim import init_state, update
 from torch_impl.start import start
 from torch_impl.verbs import forward
 
@@ -68,7 +69,7 @@ class Loop:
         """Take up a state; missing slots and variables are those of a fresh start."""
         self._raw = torch.tensor(state["raw"], dtype=self._dtype, device=self._device)
         fresh = init_state(self._plan.optimizer, self._raw)
-        slots = {n: torch.tensor(s, dtype=self._dtype, device=self._device) for n, s in state["slots"].items()}
+        slots = {n: torch.tensor(s, dtype=fresh[n].dtype, device=self._device) for n, s in state["slots"].items()}
         self._slots: dict[str, Any] = fresh | slots | {"step": int(state["step"])}
         self._variables = variables_of(self._loss, self._plan.dtype, self._plan.device, state.get("variables", {}))
 
@@ -84,7 +85,8 @@ class Loop:
         kept = self._table(-(-(first + count) // every) - -(-first // every), len(self._places) - width)
         waiting = iter(kept.unbind(0))
         for k, row in enumerate(table.unbind(0)):
-            loss, grads, self._variables, whole = self._objective(self._raw, self._variables, self._batch(order, k), first + k)
+            before = self._variables, self._batch(order, k), first + k
+            loss, grads, self._variables, whole = self._objective(self._raw, *before)
             vanishing = descent(layout, self._raw, grads, self._plan.maximizes)
             parts = [loss.view(1), vanishing if short else norm_of(vanishing, self._kept_dtype).view(1)]
             if width:
@@ -92,7 +94,7 @@ class Loop:
             elif self._pieces and (first + k) % every == 0:
                 torch.cat(self._record(whole), out=next(waiting))
             torch.cat(parts, out=row)
-            step(optimizer, self._raw, grads, self._slots)
+            update(optimizer, self._raw, loss, grads, self._slots, partial(self._again, before))
             if layout.projected:
                 self._raw.copy_(projected(layout, self._raw))
         norms = norm_of(table[:, 1:split], self._kept_dtype) if short else table[:, 1]
@@ -122,6 +124,10 @@ class Loop:
                 weights = torch.tensor(probe(tuple(value.shape)), dtype=self._dtype, device=self._device)
                 result[name] = to_numpy(torch.autograd.grad(value, leaf, weights)[0])
         return result
+
+    def _again(self, before: tuple[Any, ...], raw: Array) -> tuple[Array, Array]:
+        """Loss and gradient at another raw, for the batch, variables and random numbers of one step."""
+        return self._objective(raw, *before)[:2]
 
     def _record(self, whole: tuple[Array, ...]) -> list[Array]:
         """The recorded numbers of one row, in the order of the groups."""
