@@ -45,9 +45,9 @@ LINKS = {"eckerle4": "softplus"}
 # {name: (lr, tol_grad)} where they are not (1.0, 1e-4). Shorter steps keep a hard start from running away; gradients end at
 # rounding, about 1e-5 to 1e-8 of losses in units of 1e9, and each tolerance lies above that of its problem.
 PACES = {
-    "lanczos1": (0.1, 1e-6),
-    "lanczos2": (0.1, 1e-6),
-    "lanczos3": (0.1, 1e-6),
+    "lanczos1": (0.15, 1e-6),
+    "lanczos2": (0.15, 1e-6),
+    "lanczos3": (0.15, 1e-6),
     "mgh10": (0.3, 2e-3),
     "thurber": (0.3, 1e-3),
 }
