@@ -40,8 +40,7 @@ def show_runs(console: Console, problem: Problem, runs: Sequence[Run]) -> None:
     if problem.published:
         console.print(_published(problem, runs))
     if len(runs) == 2:
-        ulp = max(_ulp(runs, name) for name in first.values)
-        relative = max(_relative(runs, name) for name in first.values)
+        ulp, relative = agreement(runs)
         console.print(f"torch and jax agree to {count(ulp)} ULP, {small(relative)} relative")
 
 
@@ -91,6 +90,11 @@ def show_spec(console: Console, name: str) -> None:
     for entry in fields(spec.facts):
         table.add_row(entry.name.replace("_", " "), getattr(spec.facts, entry.name))
     console.print(table)
+
+
+def agreement(runs: Sequence[Run]) -> tuple[float, float]:
+    """How far two runs are apart at their worst entry: in ULP, and relative to the largest entry of its parameter."""
+    return max(_ulp(runs, name) for name in runs[0].values), max(_relative(runs, name) for name in runs[0].values)
 
 
 def digits(value: Any, published: Any) -> float:
