@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 import jax.numpy as jnp
-from flax import nnx
+from flax import linen, nnx
 
 from isoparam.errors import DomainError, SpecError
 from isoparam.names import hint
@@ -200,7 +200,7 @@ def _modules(module: Any) -> list[nnx.Module]:
 def _find(module: Any, name: str, verb: str) -> tuple[Any, str]:
     """The submodule that owns a dotted name, and the last part of the name."""
     if not isinstance(module, nnx.Module):
-        more = "; for linen use constrain on its params" if type(module).__module__.startswith("flax.linen") else ""
+        more = "; for linen use constrain on its params" if isinstance(module, linen.Module) else ""
         raise SpecError(f"{verb}: expected an nnx.Module, got {type(module).__name__}{more}")
     if not isinstance(name, str) or not name:
         raise SpecError(f"{verb}: name={name!r} must be a text such as 'kernel'")
