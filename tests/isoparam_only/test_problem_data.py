@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import isoparam as iso
-from isoparam.problems import tables
+from isoparam.problems import recipes, tables
 
 # rows, first, last, sum: by hand from the sources; mean 19.36 and variance 51.57 of the earthquakes are the book's.
 FACTS = {
@@ -41,7 +41,8 @@ def test_files_name_their_source(file):
     assert len(text.splitlines()) == len(tables.column(file)) + 3
 
 
-def test_example_of_tables():
-    found = doctest.testmod(tables)
+@pytest.mark.parametrize("module", [tables, recipes], ids=["tables", "recipes"])
+def test_examples_of(module):
+    found = doctest.testmod(module)
     assert found.attempted
     assert not found.failed
