@@ -31,6 +31,13 @@ DISTANCES = [
     (iso.Ordered(), [-5.0, -4.5, 7.0], 0.5),
     (iso.Ordered(axis=0), [[1.0, 2.0], [1.5, 5.0]], 0.5),
     (iso.Ordered(), [3.0], INF),
+    (iso.Affine(1.0, 2.0), [3.0, -5.0], INF),
+    (iso.Box([0.0, -INF, 2.0], [1.0, 5.0, INF]), [0.75, 4.5, 9.0], 0.25),
+    (iso.Box(-INF, INF), [0.75, 4.5, 9.0], INF),
+    (iso.PositiveOrdered(), [0.25, 1.0, 5.0], 0.25),
+    (iso.PositiveOrdered(), [3.0, 3.125, 5.0], 0.125),
+    (iso.SumToZero(), [1.0, -1.0], INF),
+    (iso.UnitVector(), [0.6, 0.8], INF),
 ]
 
 
@@ -39,25 +46,8 @@ def test_distance_is_the_slack_of_the_tightest_inequality(spec, value, expected)
     assert borders.distance(spec, np.asarray(value)) == expected
 
 
-OTHERS = [
-    ("Affine(1.0, 2.0)", [3.0, -5.0], INF),
-    ("Box([0.0, -float('inf'), 2.0], [1.0, 5.0, float('inf')])", [0.75, 4.5, 9.0], 0.25),
-    ("Box(-float('inf'), float('inf'))", [0.75, 4.5, 9.0], INF),
-    ("PositiveOrdered()", [0.25, 1.0, 5.0], 0.25),
-    ("PositiveOrdered()", [3.0, 3.125, 5.0], 0.125),
-    ("SumToZero()", [1.0, -1.0], INF),
-    ("UnitVector()", [0.6, 0.8], INF),
-]
-
-
-@pytest.mark.parametrize(("spec", "value", "expected"), OTHERS, ids=lambda part: str(part)[:40])
-def test_distance_of_the_composed_specs(spec, value, expected):
-    assert borders.distance(eval(f"iso.{spec}"), np.asarray(value)) == expected
-
-
 def test_every_spec_knows_its_border():
-    tried = {type(spec).__name__ for spec, _, _ in DISTANCES} | {spec.partition("(")[0] for spec, _, _ in OTHERS}
-    assert tried >= {spec.__name__ for spec in iso.catalogue()}
+    assert {type(spec) for spec, _, _ in DISTANCES} >= set(iso.catalogue())
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
