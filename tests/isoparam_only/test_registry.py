@@ -25,7 +25,7 @@ def test_every_link_has_a_sample_row() -> None:
     from isoparam.specs.scalar import HALF_LINE_LINKS, INTERVAL_LINKS
 
     links = {(type(sample.spec), sample.spec.link) for sample in SAMPLES if "link" in vars(sample.spec)}
-    half_line = (iso.Positive, iso.GreaterThan, iso.LessThan, iso.Ordered)
+    half_line = (iso.Positive, iso.GreaterThan, iso.LessThan, iso.Ordered, iso.PositiveOrdered)
     assert links == {(spec, link) for spec in half_line for link in HALF_LINE_LINKS} | {
         (iso.Interval, link) for link in INTERVAL_LINKS
     }

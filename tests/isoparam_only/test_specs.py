@@ -39,6 +39,19 @@ def test_array_bounds_compare_by_content() -> None:
     assert pickle.loads(pickle.dumps(spec)) == spec
 
 
+def test_a_box_names_the_entries_of_each_kind() -> None:
+    parts = iso.Box([-1.5, 2.0, -np.inf, -np.inf], [4.0, np.inf, -3.0, np.inf]).parts
+    assert [type(part.spec) for part in parts] == [iso.Real, iso.GreaterThan, iso.LessThan, iso.Interval]
+    assert [np.flatnonzero(part.here).tolist() for part in parts] == [[3], [1], [2], [0]]
+    assert [part.spec for part in iso.Box(0, [1, 2]).parts] == [iso.Interval(0, [1, 2])]
+    assert [part.spec for part in iso.Box(-np.inf, np.inf).parts] == [iso.Real()]
+
+
+def test_a_unit_vector_starts_at_the_first_basis_vector() -> None:
+    assert iso.UnitVector(axis=0).start((2, 3)).tolist() == [[1.0, 1.0, 1.0], [0.0, 0.0, 0.0]]
+    assert iso.Simplex().start((2, 3)).tolist() == [[0.0, 0.0], [0.0, 0.0]]
+
+
 def test_negative_zero_bounds_are_zero_bounds() -> None:
     assert iso.GreaterThan([-0.0]) == iso.GreaterThan([0.0])
     assert hash(iso.GreaterThan([-0.0])) == hash(iso.GreaterThan([0.0]))
@@ -69,6 +82,7 @@ def test_every_fact_is_stated(sample: Sample) -> None:
 @each_scalar
 @pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 0, 3)], ids=str)
 def test_scalar_raw_has_the_shape_of_the_value(sample: Sample, shape: tuple[int, ...]) -> None:
+    shape = (*shape, *sample.core)
     assert sample.spec.raw_shape(shape) == shape
     assert sample.spec.value_shape(shape) == shape
 
@@ -128,6 +142,15 @@ WRONG = {
     "ordered raw of nothing": (lambda: iso.Ordered().value_shape((0,)), "a raw of shape (0,) is empty"),
     "simplex of a number": (lambda: iso.Simplex().raw_shape(()), "a value of shape () has no axis -1"),
     "axis not there": (lambda: iso.Simplex(axis=2).raw_shape((3, 4)), "a value of shape (3, 4) has no axis 2"),
+    "scale 0": (lambda: iso.Affine(1, 0), "Affine(loc=1, scale=0): scale must be above 0"),
+    "negative scale": (lambda: iso.Affine(0, [1.0, -2.0]), "for a negative one write Affine(loc, -scale)"),
+    "infinite loc": (lambda: iso.Affine(np.inf, 1), "loc=inf must be finite"),
+    "shapes of an affine map apart": (lambda: iso.Affine([0, 0], [1, 1, 1]), "shapes of loc and scale do not broadcast"),
+    "scale that float32 lacks": (lambda: iso.Affine(0, 1e-60).numbers(np.float32), "scale=1e-60 underflows in float32"),
+    "nan in a box": (lambda: iso.Box(np.nan, 1), "low=nan must not be nan"),
+    "box inside out": (lambda: iso.Box([0, 2], 1), "low must be below high in every entry"),
+    "box above inf": (lambda: iso.Box(-np.inf, -np.inf), "low must be below high"),
+    "unknown link of PositiveOrdered": (lambda: iso.PositiveOrdered(link="log"), "PositiveOrdered: unknown link='log'"),
     "overflow in float32": (lambda: iso.Interval(0, 1e300).numbers(np.float32), "overflows in float32"),
     "bounds one number in float32": (
         lambda: iso.Interval(1, 1 + 1e-12).numbers(np.float32),

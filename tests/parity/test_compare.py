@@ -122,6 +122,11 @@ SPECS = {
     "unit": iso.UnitInterval(),
     "simplex": iso.Simplex(),
     "ordered": iso.Ordered(),
+    "affine": iso.Affine(1.0, [2.0, 0.5]),
+    "box": iso.Box([0.0, -np.inf], [1.0, 5.0]),
+    "positive ordered": iso.PositiveOrdered(),
+    "sum to zero": iso.SumToZero(),
+    "unit vector": iso.UnitVector(),
 }
 STARTS = {
     "real": np.array([0.5, -2.0]),
@@ -134,6 +139,11 @@ STARTS = {
     "unit": np.array([0.2, 0.999]),
     "simplex": np.array([[0.2, 0.3, 0.5], [0.15, 0.05, 0.8]]),
     "ordered": np.array([-1.0, 0.0, 3.0]),
+    "affine": np.array([0.5, -2.0]),
+    "box": np.array([0.25, -3.0]),
+    "positive ordered": np.array([0.2, 0.5, 4.0]),
+    "sum to zero": np.array([0.5, -2.0, 1.5]),
+    "unit vector": np.array([0.6, 0.0, -0.8]),
 }
 
 

@@ -67,5 +67,11 @@ def test_every_map_is_measured_compiled() -> None:
         "interval-narrow",
         "interval-wide",
         "ordered-exp",
+        "affine-array",
+        "greater-array",
+        "less-array",
+        "interval-array",
+        "box",
+        "positive-ordered-exp",
     }
     assert {name for name, _ in COMPILED} == set(BY_NAME) - shared

@@ -18,8 +18,8 @@ each_dtype = pytest.mark.parametrize("dtype", [torch.float64, torch.float32, tor
 
 
 def some_raw(sample: Sample, *batch: int, dtype: torch.dtype = torch.float64) -> torch.Tensor:
-    """Raw numbers of ordinary size, with one vector of 3 entries per batch entry for vector specs."""
-    shape = batch if sample.is_scalar else (*batch, 3)
+    """Raw numbers of ordinary size: batch axes, then those that the spec needs."""
+    shape = (*batch, *sample.core)
     return torch.tensor(np.random.Generator(np.random.Philox(3)).normal(0, 1, shape), dtype=dtype)
 
 
@@ -36,6 +36,7 @@ def test_shapes_and_dtypes_come_back(sample: Sample, batch: tuple[int, ...], dty
     value = forward(sample.spec, raw)
     assert value.shape == sample.spec.value_shape(raw.shape)
     assert raw.shape == raw_shape(sample.spec, value.shape)
+    batch = raw.shape if sample.is_scalar else batch
     assert log_abs_det(sample.spec, raw).shape == batch
     assert contains(sample.spec, value).shape == batch
     assert contains(sample.spec, value).dtype == torch.bool
@@ -79,11 +80,13 @@ def test_values_lie_inside_and_come_from_their_raw(sample: Sample) -> None:
     assert contains(sample.spec, value).all()
     again = inverse(sample.spec, value)
     # An error of 3 ULP of the value is an error of 3 ULP / derivative in raw; raw is within (-4, 4) here.
-    room = 3 * np.spacing(np.maximum(np.abs(value.numpy()), sample.added_bound))
+    size = np.abs(value.numpy())
+    size = np.max(size, axis=-1, keepdims=True) if sample.name == "sum-to-zero" else size  # whose entries come of the others
+    room = 3 * np.spacing(np.maximum(size, sample.added_bounds))
     if sample.is_scalar:
         slope = np.exp(log_abs_det(sample.spec, raw).numpy())
         assert (np.abs(again.numpy() - raw.numpy()) <= room / slope + 1e-15).all()
-    else:
+    elif sample.name != "unit-vector":  # whose inverse is the raw of length 1
         torch.testing.assert_close(again, raw, rtol=1e-13, atol=1e-13)
     back = forward(sample.spec, again)
     assert (np.abs(back.numpy() - value.numpy()) <= 2 * room).all()
@@ -94,17 +97,25 @@ def test_log_abs_det_is_that_of_the_jacobian(sample: Sample) -> None:
     raw = some_raw(sample, 5)
     for row, stated in zip(raw, log_abs_det(sample.spec, raw), strict=True):
         jacobian = torch.func.jacrev(lambda x: forward(sample.spec, x))(row).reshape(-1, row.numel())
-        square = jacobian[: row.numel()]  # a simplex has one value more than raw; its volume is that of the first ones
-        torch.testing.assert_close(torch.linalg.slogdet(square).logabsdet, stated, rtol=1e-13, atol=1e-13)
+        torch.testing.assert_close(volume(sample, jacobian), stated.sum(), rtol=1e-13, atol=1e-13)
+
+
+def volume(sample: Sample, jacobian: torch.Tensor) -> torch.Tensor:
+    """log |det| of a Jacobian, in the volume that the spec states."""
+    if sample.name in ("sum-to-zero", "unit-vector"):  # of the surface: the product of the singular values that are not 0
+        sizes = torch.linalg.svdvals(jacobian)
+        return torch.sum(torch.log(sizes[: min(jacobian.shape[0] - 1, jacobian.shape[1])]))
+    square = jacobian[: jacobian.shape[1]]  # a simplex has one value more than raw; its volume is that of the first ones
+    return torch.linalg.slogdet(square).logabsdet
 
 
 @each_vector
 @pytest.mark.parametrize("size", [1, 2, 7])
 def test_log_abs_det_of_other_sizes(sample: Sample, size: int) -> None:
-    value_size = size + 1 if isinstance(sample.spec, iso.Simplex) else size
+    (value_size,) = sample.spec.value_shape((size,))
     raw = initial(sample.spec, (value_size,), np.random.Generator(np.random.Philox(size)), torch.float64)
-    jacobian = torch.func.jacfwd(lambda x: forward(sample.spec, x))(raw)[:size]
-    torch.testing.assert_close(torch.linalg.slogdet(jacobian).logabsdet, log_abs_det(sample.spec, raw), rtol=1e-13, atol=1e-13)
+    jacobian = torch.func.jacfwd(lambda x: forward(sample.spec, x))(raw)
+    torch.testing.assert_close(volume(sample, jacobian), log_abs_det(sample.spec, raw), rtol=1e-13, atol=1e-13)
 
 
 def test_a_simplex_of_one_weight_has_no_raw() -> None:
@@ -117,50 +128,50 @@ def test_a_simplex_of_one_weight_has_no_raw() -> None:
 @each_scalar
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_the_ends_of_raw(sample: Sample, dtype: str) -> None:
-    raw = torch.tensor([-np.inf, np.inf, np.nan], dtype=getattr(torch, dtype), requires_grad=True)
+    raw = torch.tensor(sample.spread([-np.inf, np.inf, np.nan]), dtype=getattr(torch, dtype), requires_grad=True)
     value = forward(sample.spec, raw)
-    expected = [float(np.dtype(dtype).type(end)) for end in sample.ends]
-    np.testing.assert_array_equal(value.detach().numpy(), np.array([*expected, np.nan], dtype))
+    ends, end_slopes = (np.array([*pair, np.full(sample.core, np.nan)], dtype) for pair in (sample.ends, sample.end_slopes))
+    np.testing.assert_array_equal(value.detach().numpy(), ends)
     (slope,) = torch.autograd.grad(value.sum(), raw)
-    if type(sample.spec) is iso.Real:
-        assert slope.tolist() == [1, 1, 1]
-    else:
-        np.testing.assert_array_equal(slope.numpy(), np.array([*sample.end_slopes, np.nan], dtype))
-        with np.errstate(divide="ignore"):
-            logs = np.log(np.abs(np.array([*sample.end_slopes, np.nan], dtype)))
-        np.testing.assert_array_equal(log_abs_det(sample.spec, raw.detach()).numpy(), logs)
+    linear = (end_slopes[0] == end_slopes[1]) & (end_slopes[0] != 0)  # the slope knows no raw, so nan neither
+    end_slopes[2] = np.where(linear, end_slopes[0], np.nan)
+    np.testing.assert_array_equal(slope.numpy(), end_slopes)
+    with np.errstate(divide="ignore"):
+        logs = np.log(np.abs(end_slopes.astype(np.float64))).astype(dtype)
+    np.testing.assert_array_equal(log_abs_det(sample.spec, raw.detach()).numpy(), logs)
 
 
 @each_scalar
 def test_zeros_of_both_signs_give_one_value(sample: Sample) -> None:
-    value = forward(sample.spec, torch.tensor([0.0, -0.0], dtype=torch.float64))
-    assert value[0] == value[1]
+    value = forward(sample.spec, torch.tensor(sample.spread([0.0, -0.0])))
+    assert torch.equal(value[0], value[1])
 
 
 @each_scalar
 def test_saturated_values_are_the_border_and_refused(sample: Sample) -> None:
     """Where a value has rounded to its border, `contains` says so and `inverse` does not invent a raw."""
-    value = forward(sample.spec, torch.tensor([-1e4, 1e4], dtype=torch.float64))
-    expected = [float(end) for end in sample.ends]
-    saturated = torch.tensor([v == end for v, end in zip(value.tolist(), expected, strict=True)])
+    value = forward(sample.spec, torch.tensor(sample.spread([-1e4, 1e4])))
+    saturated = torch.tensor(value.numpy() == np.array(sample.ends))
     assert torch.equal(contains(sample.spec, value), ~saturated)
     for v, refused in zip(value, saturated, strict=True):
-        if refused:
+        if refused.any():
             with pytest.raises(DomainError):
                 inverse(sample.spec, v)
 
 
+# Their inverse is free of the scale of the value, or of its mean: a wrong one is only seen by the check.
+ONLY_CHECKED = ("simplex", "sum-to-zero", "unit-vector")
 OUTSIDE = [(sample, value) for sample in SAMPLES for value in (*sample.outside, *sample.borders)]
 
 
 @pytest.mark.parametrize(("sample", "value"), OUTSIDE, ids=[f"{sample.name}:{value}" for sample, value in OUTSIDE])
 def test_outside_and_border_values_are_refused(sample: Sample, value) -> None:
     value = torch.tensor(value, dtype=torch.float64)
-    assert not contains(sample.spec, value).item()
+    assert not contains(sample.spec, value).all()
     with pytest.raises(DomainError) as caught:
         inverse(sample.spec, value)
     assert sample.spec.facts.domain in str(caught.value)
-    if sample.name != "simplex":  # its inverse is free of the scale of the value: a wrong sum is only seen by the check
+    if sample.name not in ONLY_CHECKED:
         assert not torch.isfinite(inverse(sample.spec, value, check=False)).all()
 
 
@@ -169,17 +180,17 @@ BORDERS = [(sample, value) for sample in SCALARS for value in sample.borders]
 
 @pytest.mark.parametrize(("sample", "value"), BORDERS, ids=[f"{sample.name}:{value}" for sample, value in BORDERS])
 def test_unchecked_a_border_gives_an_infinity(sample: Sample, value: float) -> None:
-    assert torch.isinf(inverse(sample.spec, torch.tensor(value, dtype=torch.float64), check=False))
+    assert torch.isinf(inverse(sample.spec, torch.tensor(value, dtype=torch.float64), check=False)).all()
 
 
-STRICTLY = [(sample, value) for sample in SCALARS for value in sample.outside if np.isfinite(value)]
+STRICTLY = [(sample, value) for sample in SCALARS for value in sample.outside if np.isfinite(value).all()]
 
 
 @pytest.mark.parametrize(("sample", "value"), STRICTLY, ids=[f"{sample.name}:{value}" for sample, value in STRICTLY])
 def test_under_transforms_an_outside_value_gives_nan(sample: Sample, value: float) -> None:
-    values = torch.full((2,), value, dtype=torch.float64)
+    values = torch.tensor([value, value], dtype=torch.float64)
     assert torch.isnan(torch.func.vmap(lambda v: inverse(sample.spec, v))(values)).all()
-    assert torch.isnan(torch.func.vmap(torch.func.grad_and_value(lambda v: inverse(sample.spec, v)))(values)[1]).all()
+    assert torch.isnan(torch.func.vmap(torch.func.grad_and_value(lambda v: inverse(sample.spec, v).sum()))(values)[1]).all()
 
 
 def test_the_first_outside_entry_is_named() -> None:
@@ -281,8 +292,8 @@ def test_bounds_are_those_of_the_dtype_not_of_float32() -> None:
 
 @each_scalar
 def test_projection_moves_outside_points_to_the_border(sample: Sample) -> None:
-    low, high = sorted(sample.ends)
-    point = torch.tensor([-1e300, -1.0, 0.05, 0.5, 2.0, 1e300, np.nan], dtype=torch.float64)
+    low, high = np.sort(np.array(sample.ends), axis=0)
+    point = torch.tensor(sample.spread([-1e300, -1.0, 0.05, 0.5, 2.0, 1e300, np.nan]))
     np.testing.assert_array_equal(project(sample.spec, point).numpy(), np.clip(point.numpy(), low, high))
 
 
@@ -349,17 +360,21 @@ def test_initial_is_zero_or_drawn_from_numpy() -> None:
 def test_bfloat16_is_rounded_once(sample: Sample) -> None:
     """All finite bfloat16 inputs: the float64 value, rounded to bfloat16, wherever that is a normal number.
 
-    Measured: no mismatch but the one below, though float32 lies in between. test_oracle holds the float64 value to 50 digits.
+    Measured: no mismatch but those below, though float32 lies in between. test_oracle holds the float64 value to 50 digits.
     """
     raw = torch.arange(65536, dtype=torch.int32).to(torch.uint16).view(torch.bfloat16)
     raw = raw[torch.isfinite(raw)]
+    raw = raw if sample.core == () else raw[:, None].expand(-1, *sample.core)
     right = forward(sample.spec, raw.double()).to(torch.bfloat16)
     got = forward(sample.spec, raw)
     normal = right.abs() >= torch.finfo(torch.bfloat16).tiny
     mismatches = (got != right) & normal
-    # float32 holds other bounds 0.1 and 0.9 than float64: one value lies so near the middle that this decides.
-    allowed = {"interval-decimal": 1}.get(sample.name, 0)
-    assert int(mismatches.sum()) <= allowed, f"{int(mismatches.sum())} of {raw.numel()}, first at {raw[mismatches][0].item()}"
+    # float32 holds other numbers 0.1, 0.9 and 0.3 than float64: some values lie so near a middle that this decides.
+    # Below -3 two values lie so near a middle that float32 rounds them to it.
+    allowed = {"interval-decimal": 1, "affine": 10, "box-array": 2}.get(sample.name, 0)
+    assert int(mismatches.sum()) <= allowed, (
+        f"{int(mismatches.sum())} of {raw.numel()}, first at {raw[mismatches][:1].tolist()}"
+    )
     assert (got[~normal].abs() <= torch.finfo(torch.bfloat16).tiny).all()
 
 
