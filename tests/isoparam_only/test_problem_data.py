@@ -1,6 +1,8 @@
 """The data of the built-in problems are those of their sources."""
 
 import doctest
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -46,3 +48,15 @@ def test_examples_of(module):
     found = doctest.testmod(module)
     assert found.attempted
     assert not found.failed
+
+
+def test_a_problem_is_read_when_it_is_asked_for():
+    program = """
+import sys, isoparam
+known = isoparam.problems.names()
+read = [name for name in ("faithful", "garch", "hmm", "abo") if f"isoparam.problems.{name}" in sys.modules]
+assert not read, read
+assert isoparam.problems.get("abo") is isoparam.problems.get("abo")
+assert {"abo", "garch"} <= set(known) and "isoparam.problems.garch" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
