@@ -93,27 +93,25 @@ class Objective:
         Raises:
             SpecError: for a loss that is no scalar array, or one that changes its arguments in place.
         """
+        if not torch.is_grad_enabled():  # asked first, since entering the block costs more than asking
+            with torch.enable_grad():
+                return self(raw, variables, batch, step)
         if raw is not self._raw:  # leaves share the memory of raw: made once, they follow every update in place
             self._raw, self._leaves = raw, leaves_of(self._layout, raw)
-        with torch.enable_grad():
-            values, whole = values_of(self._layout, self._leaves)
-            given = (*whole, *batch.values(), *variables.values())
-            before = [array._version for array in given]
-            loss, after = self._advance(dict(values), variables, batch, step)
-            if before != [array._version for array in given]:
-                raise SpecError(
-                    "the loss changes values or batch in place, for the next step too; write x = x - 1 for x.sub_(1)"
-                )
-            if not isinstance(loss, Array):
-                raise SpecError(f"the loss is {loss!r}; it must be a torch tensor of shape (), computed from values")
-            if loss.ndim or loss.dtype != raw.dtype:
-                floating, kind = loss.is_floating_point(), str(loss.dtype).removeprefix("torch.")
-                check_loss_value(tuple(loss.shape), floating, kind, 8 * loss.dtype.itemsize, NAMES[raw.dtype])
-            if not loss.requires_grad:
-                raise SpecError(
-                    "the loss does not depend on any parameter; compute it from values, without .item() or .detach()"
-                )
-            grads = torch.autograd.grad(loss, self._leaves, allow_unused=True)
+        values, whole = values_of(self._layout, self._leaves)
+        given = (*whole, *batch.values(), *variables.values())
+        before = [array._version for array in given]
+        loss, after = self._advance(dict(values), variables, batch, step)
+        if before != [array._version for array in given]:
+            raise SpecError("the loss changes values or batch in place, for the next step too; write x = x - 1 for x.sub_(1)")
+        if not isinstance(loss, Array):
+            raise SpecError(f"the loss is {loss!r}; it must be a torch tensor of shape (), computed from values")
+        if loss.ndim or loss.dtype != raw.dtype:
+            floating, kind = loss.is_floating_point(), str(loss.dtype).removeprefix("torch.")
+            check_loss_value(tuple(loss.shape), floating, kind, 8 * loss.dtype.itemsize, NAMES[raw.dtype])
+        if not loss.requires_grad:
+            raise SpecError("the loss does not depend on any parameter; compute it from values, without .item() or .detach()")
+        grads = torch.autograd.grad(loss, self._leaves, allow_unused=True)
         parts = [torch.zeros_like(leaf) if grad is None else grad for grad, leaf in zip(grads, self._leaves, strict=True)]
         flat = parts[0].reshape(-1) if len(parts) == 1 else torch.cat([part.reshape(-1) for part in parts])
         if variables:
