@@ -1,10 +1,11 @@
-"""The command line: `isoparam train | parity | pitfalls | catalogue`. What a command needs is imported when it runs."""
+"""The command line: `isoparam train | parity | problems | ...`. What a command needs is imported when it runs."""
 
 import json
 import os
 import sys
 from dataclasses import replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -69,16 +70,25 @@ class Method(StrEnum):
     PROJECTED = "projected"
 
 
+class Tables(StrEnum):
+    """The tables of `isoparam pitfalls`."""
+
+    CASES = "cases"
+    CONTEST = "contest"
+
+
 class Algorithm(StrEnum):
     """Optimizers, in the meaning of torch.optim."""
 
     ADAM = "adam"
     ADAMW = "adamw"
     SGD = "sgd"
+    LBFGS = "lbfgs"
 
 
 OptimizerOption = Annotated[
-    Algorithm | None, typer.Option("--optimizer", help="As in torch.optim; by default that of the problem's recipe.")
+    Algorithm | None,
+    typer.Option("--optimizer", help="As in torch.optim, lbfgs with strong Wolfe; by default that of the problem's recipe."),
 ]
 LrOption = Annotated[float | None, typer.Option("--lr", help="Step size; by default that of the optimizer.")]
 SeedOption = Annotated[int, typer.Option(help="Seed of the order of the data.")]
@@ -176,21 +186,53 @@ def parity(
 @app.command()
 def pitfalls(
     backend: Annotated[Where, typer.Option(help="Where to run the cases.")] = Where.BOTH,
+    only: Annotated[Tables | None, typer.Option(help="One of the two tables of each backend.")] = None,
     steps: Annotated[int, typer.Option(help="Updates of each case.")] = 10_000,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the tables here.")] = None,
 ) -> None:
-    """Run the stale parameter, its wrong fixes and its cures, and show what each of them does."""
+    """Run the stale parameter, its wrong fixes and its cures; then the smooth map against projection."""
+    from isoparam import pitfalls
     from isoparam.backends import BACKENDS, load
-    from isoparam.pitfalls import as_data, run_all
-    from isoparam.pitfalls.text import case_table
+    from isoparam.pitfalls.text import case_table, contest_table
 
     check_files(json_file)
     content: dict[str, Any] = {}
     for name in BACKENDS if backend is Where.BOTH else (backend.value,):
-        rows = run_all(name, steps)
-        version = load(name).train.versions()[name]
-        typer.echo("\n".join([*case_table(name, version, rows, steps), ""]))
-        content[name] = as_data(rows)
+        title = f"{name} {load(name).train.versions()[name]}"
+        content[name] = {}
+        if only is not Tables.CONTEST:
+            rows = pitfalls.run_all(name, steps)
+            typer.echo("\n".join([*case_table(name, title, rows, steps), ""]))
+            content[name]["cases"] = pitfalls.as_data(rows)
+        if only is not Tables.CASES:
+            laps = [lap for contest in pitfalls.CONTESTS for lap in pitfalls.laps(name, contest)]
+            typer.echo("\n".join([*contest_table(title, laps), ""]))
+            content[name]["contest"] = pitfalls.as_data(laps)
+    write(json_file, json.dumps(content, indent=2) + "\n")
+
+
+@app.command()
+def problems(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="By default all of them.")] = None,
+    backend: Annotated[Where, typer.Option(help="Where to train.")] = Where.BOTH,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the rows here, as a list.")] = None,
+) -> None:
+    """Train the built-in problems by their recipes: digits reached, and how closely torch and JAX agree."""
+    from isoparam import problems
+    from isoparam.backends import BACKENDS
+    from isoparam.console import runs_as_data
+    from isoparam.scores import heading, line
+    from isoparam.train import train as fit
+
+    chosen = [problems.get(name) for name in names or problems.names()]
+    check_files(json_file)
+    backends = BACKENDS if backend is Where.BOTH else (backend.value,)
+    typer.echo(heading(backends))
+    content = []
+    for each in chosen:
+        runs = [fit(each, name) for name in backends]
+        typer.echo(line(each, runs))
+        content.append(runs_as_data(each, runs))
     write(json_file, json.dumps(content, indent=2) + "\n")
 
 
@@ -208,11 +250,17 @@ def catalogue(spec: Annotated[str | None, typer.Argument(help="Show this spec in
 
 def asked_optimizer(problem: "Problem", algorithm: Algorithm | None, lr: float | None) -> "Optimizer | None":
     """The optimizer that the options ask for; None where they say nothing."""
-    from isoparam.optimizers import SGD, Adam, AdamW
+    from isoparam.optimizers import LBFGS, SGD, Adam, AdamW
 
     if algorithm is None and lr is None:
         return None
-    classes: dict[Algorithm, Any] = {Algorithm.ADAM: Adam, Algorithm.ADAMW: AdamW, Algorithm.SGD: SGD}
+    searching = partial(LBFGS, line_search_fn="strong_wolfe")
+    classes: dict[Algorithm, Any] = {
+        Algorithm.ADAM: Adam,
+        Algorithm.ADAMW: AdamW,
+        Algorithm.SGD: SGD,
+        Algorithm.LBFGS: searching,
+    }
     if algorithm is not None:
         return classes[algorithm]() if lr is None else classes[algorithm](lr=lr)
     if problem.recipe is None:

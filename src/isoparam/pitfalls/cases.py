@@ -145,7 +145,7 @@ def arrival(distance: np.ndarray, tolerance: float) -> int | None:
     return first if first < len(distance) else None
 
 
-def as_data(rows: Sequence[Row]) -> list[dict[str, Any]]:
+def as_data(rows: Sequence[Any]) -> list[dict[str, Any]]:
     """Rows as plain data, for JSON."""
     return [asdict(row) for row in rows]
 

@@ -4,11 +4,12 @@ from collections.abc import Iterator, Sequence
 from textwrap import fill
 
 from isoparam.pitfalls.cases import ADAM, Row, cases
+from isoparam.pitfalls.contests import CONTESTS, GRID, METHODS, STEPS, Lap, winner
 
 
-def case_table(backend: str, version: str, rows: Sequence[Row], steps: int) -> Iterator[str]:
+def case_table(backend: str, title: str, rows: Sequence[Row], steps: int) -> Iterator[str]:
     """The lines of the table of one backend, with what each case is and what was raised below it."""
-    yield f"pitfalls on {backend} {version}: Adam(lr={ADAM.lr}), float64, {steps} steps"
+    yield f"pitfalls on {title}: Adam(lr={ADAM.lr}), float64, {steps} steps"
     yield "x should lie in (0, 1), starts at 0.5 and is pulled to a target by its squared"
     yield "error. 1e-3, 1e-6: the step from which on x stays that close to the target; to"
     yield "1.0, the best value of the set, for the target 1.5 outside of it."
@@ -35,3 +36,33 @@ def _line(row: Row, *, shown: bool) -> str:
         f"{row.case if shown else '':<14}{row.target:>6}  {'yes' if row.moved else 'no':<5}  {row.value:>8.6f}  "
         f"{row.shown:>8.6f}  {close:>6}  {closer:>6}  {raised}"
     )
+
+
+def contest_table(title: str, laps: Sequence[Lap]) -> Iterator[str]:
+    """The lines of the table of all contests, with what each of them is below it."""
+    grid = ", ".join(f"{lr:g}" for lr in GRID)
+    yield f"smooth map against projection after each step, on {title}: float64, {STEPS} steps"
+    yield f"lr: the one of {grid} that arrives first. 1e-3, 1e-6: the step from"
+    yield "which on the loss stays within this share of its distance, at the start, from the"
+    yield "smallest loss of the set. first: who is there first, with its better optimizer."
+    yield ""
+    yield f"{'':<21}{'--- smooth map ---':^22}  {'--- projection ---':^22}"
+    columns = f"{'lr':>6}  {'1e-3':>6}  {'1e-6':>6}"
+    yield f"{'case':<15}{'':<6}{columns}  {columns}  first"
+    for contest in CONTESTS:
+        own = [lap for lap in laps if lap.contest == contest.name]
+        first = {"transform": "smooth", "projected": "project", None: "tie"}[winner(own)]
+        for optimizer in dict.fromkeys(lap.optimizer for lap in own):
+            pair = [lap for method in METHODS for lap in own if (lap.optimizer, lap.method) == (optimizer, method)]
+            leader = optimizer == own[0].optimizer
+            sides = "  ".join(_side(lap) for lap in pair)
+            yield f"{contest.name if leader else '':<15}{optimizer:<6}{sides}  {first if leader else ''}".rstrip()
+    yield ""
+    for contest in CONTESTS:
+        yield f"{contest.name:<15}{contest.title}; solution {'inside' if contest.solution == 'inside' else 'on the border'}"
+
+
+def _side(lap: Lap) -> str:
+    close, closer = ("never" if step is None else str(step) for step in lap.steps.values())
+    lr = f"{lap.lr:g}" if any(step is not None for step in lap.steps.values()) else "any"
+    return f"{lr:>6}  {close:>6}  {closer:>6}"
