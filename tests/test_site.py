@@ -1,0 +1,75 @@
+"""The documentation builds without a warning and without the network, and its API pages show every public name."""
+
+import os
+import re
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+# Modules stand on pages of their own; these two are read by their value.
+ELSEWHERE = {
+    "isoparam": {"__version__", "errors", "parity", "problems", "train"},
+    "isoparam.torch": {"RULES"},
+    "isoparam.jax": {"RULES"},
+}
+PAGES = {
+    "isoparam": "isoparam",
+    "isoparam.torch": "torch",
+    "isoparam.jax": "jax",
+    "isoparam.specs": "specs",
+    "isoparam.parity": "parity",
+}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("site")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
+    environment = os.environ | {
+        "NO_MKDOCS_2_WARNING": "1",
+        "http_proxy": "http://localhost:9",
+        "https_proxy": "http://localhost:9",
+    }
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "WARNING" not in done.stdout + done.stderr
+    return folder
+
+
+pytestmark = pytest.mark.xdist_group("site")  # one build for all of them
+
+
+def test_pages_load_nothing_from_elsewhere(site: Path) -> None:
+    pages = list(site.rglob("*.html"))
+    assert pages
+    for page in pages:
+        loaded = re.findall(
+            r"<(?:script|link|img|iframe)\b[^>]*(?:src|href)=\"(https?:[^\"]*)", page.read_text(encoding="utf-8")
+        )
+        assert not loaded, page.name
+
+
+def test_every_page_is_in_the_navigation(site: Path) -> None:
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    for page in (ROOT / "docs").rglob("*.md"):
+        assert re.search(rf": {re.escape(str(page.relative_to(ROOT / 'docs')))}$", text, re.MULTILINE), page
+
+
+@pytest.mark.parametrize("module", PAGES)
+def test_api_pages_show_every_public_name(site: Path, module: str) -> None:
+    text = (site / "api" / f"{PAGES[module]}.html").read_text(encoding="utf-8")
+    public = set(import_module(module).__all__) - ELSEWHERE.get(module, set())
+    assert not {name for name in public if f'id="{module}.{name}"' not in text}
+
+
+def test_the_function_train_is_shown_although_a_module_has_its_name(site: Path) -> None:
+    assert 'id="isoparam.train.train"' in (site / "api" / "isoparam.html").read_text(encoding="utf-8")
+
+
+def test_no_sentence_of_a_docstring_became_a_heading(site: Path) -> None:
+    for page in (site / "api").glob("*.html"):
+        assert not re.search(r'<h\d id="[^"]*twin', page.read_text(encoding="utf-8")), page.name
