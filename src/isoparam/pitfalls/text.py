@@ -41,22 +41,21 @@ def _line(row: Row, *, shown: bool) -> str:
 def contest_table(title: str, laps: Sequence[Lap]) -> Iterator[str]:
     """The lines of the table of all contests, with what each of them is below it."""
     grid = ", ".join(f"{lr:g}" for lr in GRID)
-    yield f"smooth map against projection after each step, on {title}: float64, {STEPS} steps"
-    yield f"lr: the one of {grid} that arrives first. 1e-3, 1e-6: the step from"
-    yield "which on the loss stays within this share of its distance, at the start, from the"
-    yield "smallest loss of the set. first: who is there first, with its better optimizer."
+    yield f"smooth map against projection after each step, {title}, float64"
+    yield f"lr: the one of {grid} that arrives first, within {STEPS} steps."
+    yield "1e-3, 1e-6: the step from which on the loss stays within this share of its"
+    yield "distance, at the start, from the smallest loss of the set. first: who arrives."
     yield ""
-    yield f"{'':<21}{'--- smooth map ---':^22}  {'--- projection ---':^22}"
+    yield f"{'':<21}{'---- smooth map ----':<22}  ---- projection ----"
     columns = f"{'lr':>6}  {'1e-3':>6}  {'1e-6':>6}"
     yield f"{'case':<15}{'':<6}{columns}  {columns}  first"
     for contest in CONTESTS:
         own = [lap for lap in laps if lap.contest == contest.name]
-        first = {"transform": "smooth", "projected": "project", None: "tie"}[winner(own)]
         for optimizer in dict.fromkeys(lap.optimizer for lap in own):
             pair = [lap for method in METHODS for lap in own if (lap.optimizer, lap.method) == (optimizer, method)]
-            leader = optimizer == own[0].optimizer
-            sides = "  ".join(_side(lap) for lap in pair)
-            yield f"{contest.name if leader else '':<15}{optimizer:<6}{sides}  {first if leader else ''}".rstrip()
+            first = {"transform": "smooth", "projected": "project", None: "-"}[winner(pair)]
+            name = contest.name if optimizer == own[0].optimizer else ""
+            yield f"{name:<15}{optimizer:<6}{'  '.join(map(_side, pair))}  {first}"
     yield ""
     for contest in CONTESTS:
         yield f"{contest.name:<15}{contest.title}; solution {'inside' if contest.solution == 'inside' else 'on the border'}"
