@@ -19,7 +19,8 @@ NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 
 def bound_like(spec: GreaterThan | LessThan, array: Array) -> Any:
     """The bound of a half line in the dtype of an array: a float, or an array on its device."""
-    return _bound(spec, array.dtype, array.device)
+    (bound,) = _bound(spec, array.dtype, array.device)
+    return bound
 
 
 def numbers_like(spec: Interval, array: Array) -> IntervalNumbers:
@@ -34,7 +35,8 @@ def affine_like(spec: Affine, array: Array) -> AffineNumbers:
 
 def parts_like(spec: Box, array: Array) -> list[tuple[ScalarSpec, Any, float]]:
     """The kinds of entries of a box: the spec, where its entries are (None: all) on the device of an array, a value inside."""
-    return [(part.spec, None if part.here is None else _mask(part.here, array.device), part.inside) for part in spec.parts]
+    masks = [(None,) if part.here is None else _mask(part.here, array.device) for part in spec.parts]
+    return [(part.spec, here, part.inside) for part, (here,) in zip(spec.parts, masks, strict=True)]
 
 
 def helmert_like(array: Array) -> Helmert:
@@ -43,9 +45,10 @@ def helmert_like(array: Array) -> Helmert:
 
 
 @torch.compiler.assume_constant_result
-def _bound(spec: GreaterThan | LessThan, dtype: torch.dtype, device: torch.device) -> Any:
+def _bound(spec: GreaterThan | LessThan, dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
+    # A tuple: torch.compile gives two bare tensors of one function one name, and inductor refuses the second.
     # The spec and not its bound, which is a float: of the second float that it meets, torch.compile makes a variable.
-    return _placed(plain(bound_in(spec.bound, NUMPY[dtype])), device)
+    return (_placed(plain(bound_in(spec.bound, NUMPY[dtype])), device),)
 
 
 @torch.compiler.assume_constant_result
@@ -54,8 +57,8 @@ def _numbers(spec: Interval | Affine, dtype: torch.dtype, device: torch.device) 
 
 
 @torch.compiler.assume_constant_result
-def _mask(here: FrozenArray, device: torch.device) -> Any:
-    return _placed(here.data > 0, device)
+def _mask(here: FrozenArray, device: torch.device) -> tuple[Any, ...]:
+    return (_placed(here.data > 0, device),)
 
 
 @torch.compiler.assume_constant_result
