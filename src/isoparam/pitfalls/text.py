@@ -42,9 +42,9 @@ def contest_table(title: str, laps: Sequence[Lap]) -> Iterator[str]:
     """The lines of the table of all contests, with what each of them is below it."""
     grid = ", ".join(f"{lr:g}" for lr in GRID)
     yield f"smooth map against projection after each step, {title}, float64"
-    yield f"lr: the one of {grid} that arrives first, within {STEPS} steps."
+    yield f"lr: the one of {grid} that arrives first; {STEPS} steps."
     yield "1e-3, 1e-6: the step from which on the loss stays within this share of its"
-    yield "distance, at the start, from the smallest loss of the set. first: who arrives."
+    yield "distance, at the start, from the smallest loss of the set."
     yield ""
     yield f"{'':<21}{'---- smooth map ----':<22}  ---- projection ----"
     columns = f"{'lr':>6}  {'1e-3':>6}  {'1e-6':>6}"
