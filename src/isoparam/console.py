@@ -62,7 +62,7 @@ def runs_as_data(problem: Problem, runs: Sequence[Run]) -> dict[str, Any]:
 def show_catalogue(console: Console) -> None:
     """Every spec in one table."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title, width in (("spec", 12), ("domain", 17), ("raw size", 12), ("value from raw", None)):
+    for title, width in (("spec", 15), ("domain", 17), ("raw size", 12), ("value from raw", None)):
         table.add_column(title, width=width)
     for spec in catalogue():
         table.add_row(spec.__name__, spec.facts.domain, spec.facts.raw_size, spec.facts.formula)

@@ -158,7 +158,7 @@ class LBFGS:
     Raises:
         SpecError: for an argument outside its range.
 
-    Limits: needs float64 or float32: bfloat16 losses hardly differ from one trial of the line search to the next.
+    Limits: `train` refuses it in bfloat16, where differences of gradients are mostly rounding.
 
     Plain optax differs: one update of `optax.lbfgs` is one move, its caller iterates; it has no tolerances; the first
     step is scaled by the 2-norm of the gradient instead of the 1-norm; every pair with (change of g) . (step) != 0 is

@@ -48,6 +48,8 @@ def plan_for(
         dtype = "float64" if recipe is None else recipe.dtype
     check_dtype(dtype)
     check_method(method, optimizer)
+    if dtype == "bfloat16" and isinstance(optimizer, LBFGS):
+        raise SpecError("dtype='bfloat16' with LBFGS: gradients of 8 bits have no curvature left; use float32 or float64")
     return Plan(
         layout=layout(problem.shapes, problem.specs, method),
         columns=columns(problem.shapes, problem.specs, record),

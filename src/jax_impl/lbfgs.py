@@ -245,14 +245,15 @@ def _bracket(at: Callable[[Any], Point], origin: Point, t: Any, most: Array) -> 
 
     def searching(carry: tuple[Point, Point, Array]) -> Array:
         bracketed, good = found(*carry)
-        return (carry[2] < most) & ~bracketed & ~good
+        return (carry[2] < 0) | ((carry[2] < most) & ~bracketed & ~good)
 
     def further(carry: tuple[Point, Point, Array]) -> tuple[Point, Point, Array]:
         previous, new, count = carry
-        t = _cubic(previous, new, new.t + 0.01 * (new.t - previous.t), new.t * 10)
-        return new, at(t), count + 1
+        beyond = _cubic(previous, new, new.t + 0.01 * (new.t - previous.t), new.t * 10)
+        return new, at(jnp.where(count < 0, t, beyond)), count + 1
 
-    previous, new, count = lax.while_loop(searching, further, (origin, at(t), jnp.int32(0)))
+    # The first trial is made within the loop too: the loss is compiled once for all of them.
+    previous, new, count = lax.while_loop(searching, further, (origin, origin, jnp.int32(-1)))
     _, good = found(previous, new, count)
     in_time = count < most
     left = _either(in_time, _either(good, new, previous), origin)

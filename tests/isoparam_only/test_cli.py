@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 import isoparam as iso
 from isoparam import cli, console, problems
 from isoparam.errors import SpecError
-from isoparam.optimizers import SGD, Adam, AdamW
+from isoparam.optimizers import LBFGS, SGD, Adam, AdamW
 
 
 def isoparam(*arguments):
@@ -19,7 +19,9 @@ def isoparam(*arguments):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["train", "--help"], ["parity", "-h"], ["catalogue", "--help"]], ids=" ".join
+    "arguments",
+    [["--help"], ["train", "--help"], ["parity", "-h"], ["problems", "--help"], ["catalogue", "--help"]],
+    ids=" ".join,
 )
 def test_help_fits_80_columns(arguments):
     done = CliRunner().invoke(cli.app, arguments)
@@ -84,9 +86,11 @@ def test_no_backend_is_the_default_and_usage_errors_have_code_2(arguments):
         (None, None, None),
         (cli.Algorithm.SGD, None, SGD()),
         (cli.Algorithm.ADAMW, 0.5, AdamW(lr=0.5)),
+        (cli.Algorithm.LBFGS, None, LBFGS(line_search_fn="strong_wolfe")),
+        (cli.Algorithm.LBFGS, 0.5, LBFGS(lr=0.5, line_search_fn="strong_wolfe")),
         (None, 0.5, Adam(lr=0.5)),
     ],
-    ids=["recipe", "named", "named with lr", "recipe with lr"],
+    ids=["recipe", "named", "named with lr", "lbfgs", "lbfgs with lr", "recipe with lr"],
 )
 def test_options_become_an_optimizer(algorithm, lr, expected):
     assert cli.asked_optimizer(problems.get("scalar"), algorithm, lr) == expected

@@ -1,13 +1,16 @@
 """Optimizers are data in torch's words, and refuse what torch refuses."""
 
+from dataclasses import replace
+
 import pytest
 
 import isoparam as iso
 from isoparam.errors import SpecError
 from isoparam.optimizers import as_optimizer
+from isoparam.settings import plan_for
 
 
-@pytest.mark.parametrize("kind", [iso.SGD, iso.Adam, iso.AdamW])
+@pytest.mark.parametrize("kind", [iso.SGD, iso.Adam, iso.AdamW, iso.LBFGS])
 @pytest.mark.parametrize("lr", [0, -1.0, float("nan"), float("inf"), True, "0.1"])
 def test_lr_must_be_above_zero(kind, lr):
     with pytest.raises(SpecError, match=r"lr=.* must be a finite number above 0"):
@@ -41,6 +44,35 @@ def test_adam_refuses(arguments):
 def test_nesterov_needs_undamped_momentum(arguments):
     with pytest.raises(SpecError, match="nesterov needs momentum > 0 and dampening = 0"):
         iso.SGD(nesterov=True, **arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"max_iter": 0},
+        {"max_eval": 2.5},
+        {"history_size": True},
+        {"tolerance_grad": -1},
+        {"tolerance_change": "x"},
+        {"line_search_fn": "wolfe"},
+    ],
+    ids=str,
+)
+def test_lbfgs_refuses(arguments):
+    with pytest.raises(SpecError, match=f"LBFGS: {next(iter(arguments))}="):
+        iso.LBFGS(**arguments)
+
+
+def test_lbfgs_may_evaluate_a_quarter_more_than_it_moves():
+    assert iso.LBFGS().evaluations == 25
+    assert iso.LBFGS(max_iter=1).evaluations == 1
+    assert replace(iso.LBFGS(), max_iter=100).evaluations == 125
+    assert iso.LBFGS(max_eval=7).evaluations == 7
+
+
+def test_lbfgs_is_refused_in_bfloat16():
+    with pytest.raises(SpecError, match=r"dtype='bfloat16' with LBFGS"):
+        plan_for(iso.problems.get("scalar"), iso.LBFGS(), 0, "bfloat16", "cpu", None, 1)
 
 
 def test_specs_are_frozen_and_compare_by_content():
