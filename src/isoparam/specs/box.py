@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -85,14 +85,14 @@ class Box(ScalarSpec):
             (~below & ~above, lambda low, high: Real(), (-np.inf, np.inf), 0.0),
             (below & ~above, lambda low, high: GreaterThan(low), (0.0, np.inf), 1.0),
             (~below & above, lambda low, high: LessThan(high), (-np.inf, 0.0), -1.0),
-            (below & above, Interval, (0.0, 1.0), 0.5),
+            (below & above, lambda low, high: Interval(low, high), (0.0, 1.0), 0.5),
         )
         parts = []
         for here, make, elsewhere, inside in kinds:
             if here.all():
                 return (BoxPart(make(self.low, self.high), None, inside),)
             if here.any():
-                bounds = (np.where(here, bound, other) for bound, other in zip((low, high), elsewhere, strict=True))
+                bounds: list[Any] = [np.where(here, *pair) for pair in zip((low, high), elsewhere, strict=True)]
                 parts.append(BoxPart(make(*bounds), FrozenArray(here), inside))
         return tuple(parts)
 
