@@ -159,8 +159,8 @@ def _copied(module: nn.Module) -> nn.Module:
 
 def _fresh(array: Array, dtype: torch.dtype, copied: bool) -> Array:
     """A variable for the time of one call."""
-    cast = array.to(dtype) if array.is_floating_point() else array
-    return cast.clone() if copied and cast is array else cast
+    own = array.clone() if copied else array  # under torch.func, `to` would hand out an alias that is another object
+    return own.to(dtype) if own.is_floating_point() else own
 
 
 def _one(places: list[tuple[dict[str, Any], str]]) -> Array:

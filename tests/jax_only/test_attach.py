@@ -206,7 +206,7 @@ def test_nnx_optimizer_trains_as_optax_on_the_raw_leaves():
     module, _, call = attached(LAYERS["linear"])
     rule = optax.adam(0.05)
     optimizer = nnx.Optimizer(module, rule, wrt=nnx.Param)
-    graph, params = nnx.split(module, nnx.Param)
+    graph, params = nnx.split(nnx.clone(module), nnx.Param)  # a split alone would share its variables
     state = rule.init(params)
 
     def loss(m):
