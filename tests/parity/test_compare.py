@@ -36,7 +36,11 @@ def cut_bowl(values, batch):
     return bowl({**values, "y": jax.lax.stop_gradient(values["y"])}, batch)
 
 
-@pytest.mark.parametrize("name", problems.names())
+# Of the twenty regressions, which compile for seconds each, two: of three parameters and many rows, and of two parameters and few.
+COMPARED = [*(name for name in problems.names() if not name.startswith("nist-")), "nist-chwirut1", "nist-danwood"]
+
+
+@pytest.mark.parametrize("name", COMPARED)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_built_in_problems_stay_within_budget_for_1000_adam_steps(name, dtype):
     report = compare(problems.get(name), steps=1000, dtype=dtype, optimizer=ADAM).check()
@@ -48,7 +52,7 @@ def test_built_in_problems_stay_within_budget_for_1000_adam_steps(name, dtype):
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("name", problems.names())
+@pytest.mark.parametrize("name", COMPARED)
 def test_built_in_problems_stay_within_budget_on_a_gpu(name):
     report = compare(problems.get(name), steps=1000, device="cuda", optimizer=ADAM).check()
     assert max(row.relative for row in report.rows if row.stage in ("training", "history")) <= 1e-10
@@ -236,7 +240,8 @@ def test_matmul_settings_are_restored():
     assert after == before
 
 
-def test_the_command_line_shows_tables_and_writes_json_and_html(tmp_path):
+def test_the_command_line_shows_tables_and_writes_json_and_html(tmp_path, monkeypatch):
+    monkeypatch.setattr(problems, "names", lambda: ("scalar", "linkage", "nist-danwood"))
     files = tmp_path / "report.json", tmp_path / "report.html"
     done = CliRunner().invoke(cli.app, ["parity", "--steps", "5", "--json", str(files[0]), "--html", str(files[1])])
     assert done.exit_code == 0, done.output

@@ -1,10 +1,14 @@
 """The NIST regressions: data and models against the certified sums of squares and mpmath, and recipes against NIST."""
 
+import json
+
 import numpy as np
 import pytest
 from mpmath import mp, mpf
+from typer.testing import CliRunner
 
 import isoparam as iso
+from isoparam import cli
 from isoparam.backends import load
 from isoparam.console import digits
 from isoparam.problems import nist
@@ -109,3 +113,19 @@ def test_the_family_alone_is_refused_with_its_members():
         iso.problems.get("nist")
     with pytest.raises(iso.errors.SpecError, match=r"did you mean 'nist-misra1.'"):
         iso.problems.get("nist-misra1")
+
+
+def test_the_command_line_shows_digits_and_agreement(tmp_path):
+    file = tmp_path / "rows.json"
+    done = CliRunner().invoke(cli.app, ["problems", "nist-danwood", "scalar", "--json", str(file)])
+    assert done.exit_code == 0, done.output
+    lines = done.output.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[1].split() == ["problem", *["digits", "steps", "s"] * 2, "ULP", "relative"]
+    name, torch_digits, torch_steps, *_ = lines[2].split()
+    assert name == "nist-danwood"
+    assert float(torch_digits) > 9
+    assert int(torch_steps) < 10
+    rows = json.loads(file.read_text())
+    assert [row["problem"] for row in rows] == ["nist-danwood", "scalar"]
+    assert rows[0]["runs"]["jax"]["digits"]["b1"] > 9
