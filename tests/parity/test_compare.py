@@ -36,7 +36,7 @@ def cut_bowl(values, batch):
     return bowl({**values, "y": jax.lax.stop_gradient(values["y"])}, batch)
 
 
-# Of the twenty regressions, which compile for seconds each, two: of three parameters and many rows, and of two parameters and few.
+# Of the twenty regressions, which compile for seconds each: one of three parameters and 214 rows, one of two and 6.
 COMPARED = [*(name for name in problems.names() if not name.startswith("nist-")), "nist-chwirut1", "nist-danwood"]
 
 

@@ -69,7 +69,7 @@ def test_certified_sums_of_squares_are_those_of_data_and_model(name):
 @each_backend
 @each_regression
 def test_losses_are_those_of_50_digits(name, backend):
-    """At Start 1, Start 2 and the certified values; at the last, the gradient of log parameters is next to nothing."""
+    """At Start 1, Start 2 and the certified values; the gradient vanishes at the last."""
     known = nist.certified(name)
     for values in (*known.starts, known.values):
         seen = load(backend).train.evaluate(nist.regression(name), raw_at(name, dict(values)))
@@ -78,12 +78,13 @@ def test_losses_are_those_of_50_digits(name, backend):
         # Residuals round at the size of y: a sum of squares of 1e-25 next to y^2 = 1 is not seen in float64.
         expected, unit = float(10**9 * rss / total), float(mp.sqrt(rss / total))
         assert abs(float(seen.loss) - expected) <= 1e-12 * expected + 1e9 * (1e-14 * unit + 1e-30)
-    steepest = max(abs(float(grad)) for grad in seen.grads.values())
-    assert steepest <= 1e-7 * 1e9 * max(1.0, 50 * (name in STEEP))
+    # Certified values are rounded to 11 digits: 4e-9 of the gradient at the start is left at the most, in gauss2.
+    assert steepest(seen) < 1e-8 * steepest(load(backend).train.evaluate(nist.regression(name), raw_at(name, known.starts[1])))
 
 
-STEEP = ("eckerle4", "mgh10")
-"""Where a relative change of a parameter by 1e-11, the rounding of certified values, moves the fit most."""
+def steepest(seen):
+    """The largest entry of a gradient."""
+    return max(abs(float(gradient)) for gradient in seen.grads.values())
 
 
 # One of each kind: two parameters, softplus, eight parameters, the shorter steps of mgh10 and thurber.
