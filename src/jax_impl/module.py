@@ -122,7 +122,7 @@ def values(module: Any, include: Literal["constrained", "all"] = "constrained") 
             their own name and value in place of the raw leaf.
 
     Returns:
-        {dotted name: array}, modules in the order of definition; a module or parameter that is shared appears once,
+        {dotted name: array}, by name as in `nnx.state`; a module or parameter that is shared appears once,
         under its first name.
 
     Raises:
@@ -193,7 +193,9 @@ def _held(name: str, member: Any) -> Iterator[tuple[str, nnx.Param]]:
 def _members(node: Any) -> list[tuple[str, Any]]:
     """What a module or a plain container holds, by name."""
     if isinstance(node, nnx.Module):
-        return [(name, member) for name, member in vars(node).items() if not name.startswith("_pytree__")]
+        # Sorted, as every nnx transform leaves them: the first name of a shared module stays the same.
+        own = [name for name in vars(node) if not name.startswith("_pytree__")]
+        return [(name, vars(node)[name]) for name in sorted(own, key=lambda name: (int(name) if name.isdigit() else -1, name))]
     if isinstance(node, dict):
         return [(str(key), member) for key, member in node.items()]
     return [(str(index), member) for index, member in enumerate(node)] if isinstance(node, list | tuple) else []

@@ -417,8 +417,20 @@ class TestValues:
         net.tied = net.bias
         assert list(values(net, include="all")) == [
             "bias",
-            *(f"layers.{i}.{name}" for i in (0, 1) for name in ("x", "w", "lin.kernel", "lin.bias")),
+            *(f"layers.{i}.{name}" for i in (0, 1) for name in ("x", "w", "lin.bias", "lin.kernel")),
         ]
+
+    def test_the_order_and_the_name_of_a_shared_module_survive_jit(self):
+        class Holder(nnx.Module):
+            def __init__(self):
+                self.late, self.early = Model(), Model()
+                self.again = self.late
+
+        holder = Holder()
+        before = list(values(holder, include="all"))
+        nnx.jit(lambda m: m.late.x)(holder)
+        assert list(values(holder, include="all")) == before
+        assert before[0] == "again.x"
 
     def test_parameters_in_plain_containers(self):
         class Holder(nnx.Module):
