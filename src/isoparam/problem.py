@@ -3,18 +3,18 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
-from math import isfinite
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
+from isoparam.arguments import check_dtype, check_schedule, check_tolerance, whole
 from isoparam.backends import BACKENDS, load
 from isoparam.errors import BackendError, SpecError
 from isoparam.names import assign, check_constraints
 from isoparam.objective import ModuleLoss
 from isoparam.optimizers import Optimizer, as_optimizer
-from isoparam.plan import DTYPES, FIXED, WIDTHS
+from isoparam.plan import FIXED
 from isoparam.specs import Spec
 from isoparam.specs.base import ScalarSpec, Shape
 
@@ -179,55 +179,6 @@ class Problem:
                 f"add one: loss={{..., {backend!r}: f}}"
             )
         return self.loss[backend]
-
-
-def whole(name: str, value: Any, least: int = 1) -> int:
-    """An int of at least `least`, or SpecError."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise SpecError(f"{name}={value!r} must be a whole number, at least {least}")
-    return int(value)
-
-
-def check_tolerance(tol_grad: Any) -> None:
-    """Raise SpecError unless tol_grad is None or a number of at least 0."""
-    if tol_grad is None:
-        return
-    number = isinstance(tol_grad, int | float) and not isinstance(tol_grad, bool)
-    if not number or not isfinite(tol_grad) or tol_grad < 0:
-        raise SpecError(f"tol_grad={tol_grad!r} must be a finite number, at least 0, or None")
-
-
-def check_loss_value(shape: Shape, floating: bool, kind: str, bits: int, dtype: str) -> None:
-    """Raise SpecError unless a loss came out as one real number that keeps the digits of the run.
-
-    Args:
-        shape: of the loss.
-        floating: whether it is a floating number.
-        kind: its dtype.
-        bits: of its dtype.
-        dtype: of the run.
-    """
-    if tuple(shape) != ():
-        raise SpecError(f"the loss has shape {tuple(shape)}; it must be a scalar of shape (), so end it with .sum() or .mean()")
-    if not floating:
-        raise SpecError("the loss is no floating number; compute it from values, which are floating")
-    if bits < WIDTHS[dtype]:
-        raise SpecError(
-            f"the loss is {kind} in a {dtype} run: something in it casts values or data to {kind}, and their other digits are "
-            f"lost; remove the cast, or train(..., dtype={kind if kind in DTYPES else 'float32'!r})"
-        )
-
-
-def check_schedule(schedule: Any) -> None:
-    """Raise SpecError for any schedule."""
-    if schedule is not None:
-        raise SpecError(f"schedule={schedule!r}: schedules are not available yet; leave it None for a constant lr")
-
-
-def check_dtype(dtype: Any) -> None:
-    """Raise SpecError unless dtype is one of those that both backends train in."""
-    if dtype not in DTYPES:
-        raise SpecError(f"unknown dtype={dtype!r}; choose one of {', '.join(map(repr, DTYPES))}")
 
 
 def _left_out(constraints: Mapping[str, Spec], init: dict[str, Any]) -> list[str]:

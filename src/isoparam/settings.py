@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 from typing import Any
 
+from isoparam.arguments import check_dtype, check_schedule, check_tolerance, whole
 from isoparam.errors import BackendError, SpecError
 from isoparam.optimizers import LBFGS, Optimizer, as_optimizer
 from isoparam.plan import METHODS, Plan, columns, layout
-from isoparam.problem import Problem, Recipe, check_dtype, check_schedule, check_tolerance, whole
+from isoparam.problem import Problem, Recipe
 
 DEVICES = ("cpu", "cuda", "gpu")
 

@@ -9,10 +9,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
 
+from isoparam.arguments import check_loss_value
 from isoparam.errors import BackendError, SpecError
 from isoparam.objective import ModuleLoss, advancing, check_variables
 from isoparam.plan import NORM_RANGES, Group, Layout
-from isoparam.problem import check_loss_value
 from isoparam.specs import Real
 from jax_impl.verbs import forward, project
 

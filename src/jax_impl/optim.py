@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 
+from isoparam.arguments import check_schedule
 from isoparam.errors import SpecError
 from isoparam.optimizers import LBFGS, SGD, Adam, AdamW, Optimizer, as_optimizer
-from isoparam.problem import check_schedule
 from jax_impl import lbfgs
 
 State = dict[str, Any]

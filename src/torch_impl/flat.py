@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor as Array
 
+from isoparam.arguments import check_loss_value
 from isoparam.errors import BackendError, SpecError
 from isoparam.objective import ModuleLoss, advancing, check_variables
 from isoparam.plan import NORM_RANGES, Group, Layout
-from isoparam.problem import check_loss_value
 from isoparam.specs import Real
 from torch_impl.registry import RULES
 from torch_impl.verbs import forward, project

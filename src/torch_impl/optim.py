@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor as Array
 
+from isoparam.arguments import check_schedule
 from isoparam.errors import SpecError
 from isoparam.optimizers import LBFGS, SGD, Adam, AdamW, Optimizer, as_optimizer
-from isoparam.problem import check_schedule
 from torch_impl import lbfgs
 
 State = dict[str, Any]

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from isoparam.arguments import whole
 from isoparam.backends import BACKENDS, load
 from isoparam.optimizers import Adam, Optimizer
 from isoparam.parity.budgets import Budget, Stage, budgets_for
 from isoparam.parity.report import Quantity, Report, Row
 from isoparam.parity.ulp import max_relative, max_ulp, relative_difference
 from isoparam.plan import Plan, Rows
-from isoparam.problem import Problem, whole
+from isoparam.problem import Problem
 from isoparam.settings import plan_for
 from isoparam.specs import FrozenArray, Ordered, Real, Spec
 from isoparam.train import train

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from isoparam.arguments import whole
 from isoparam.backends import BACKENDS, load
 from isoparam.errors import SpecError
 from isoparam.optimizers import Adam
-from isoparam.problem import whole
 
 TARGETS = (0.9, 1.0, 1.5)
 BEST = tuple(min(target, 1.0) for target in TARGETS)  # the nearest point of the closed set
