@@ -1,7 +1,9 @@
 """ModuleLoss: the loss of an unmodified module, which carries what the module changes besides its parameters."""
 
+import dis
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from types import FunctionType
 from typing import Any
 
 from isoparam.errors import SpecError
@@ -64,6 +66,33 @@ def advancing(loss: Any, seed: int) -> Advance:
     if isinstance(loss, ModuleLoss):
         return lambda values, variables, batch, step: loss.advance(values, variables, batch, seed, step)
     return lambda values, variables, batch, step: (loss(values, batch), variables)
+
+
+def check_loss_fn(loss_fn: Any, module: Any) -> None:
+    """Raise SpecError unless loss_fn is a callable that works on its argument.
+
+    Args:
+        loss_fn: what `as_loss` was given.
+        module: the module that it was given; a loss_fn that calls this one would train nothing. None: not looked for.
+    """
+    if not callable(loss_fn):
+        raise SpecError(f"as_loss: loss_fn={loss_fn!r} must be a callable loss_fn(model, batch)")
+    if module is None or not isinstance(loss_fn, FunctionType):
+        return
+    code = loss_fn.__code__
+    used = {i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")}
+    around = {name: value for name, value in loss_fn.__globals__.items() if name in used}
+    for name, cell in zip(code.co_freevars, loss_fn.__closure__ or (), strict=True):
+        try:
+            around[name] = cell.cell_contents
+        except ValueError:  # a name of the enclosing function that has no value yet
+            continue
+    for name, value in around.items():
+        if value is module:
+            raise SpecError(
+                f"as_loss: loss_fn uses {name!r}, the module that was given, which is never trained; use the first argument "
+                f"of loss_fn(model, batch), its copy"
+            )
 
 
 def check_variables(before: Mapping[str, Any], after: Mapping[str, Any]) -> None:

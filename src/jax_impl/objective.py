@@ -13,7 +13,7 @@ from jax import Array
 
 from isoparam.errors import SpecError
 from isoparam.names import hint
-from isoparam.objective import ModuleLoss
+from isoparam.objective import ModuleLoss, check_loss_fn
 
 
 def as_loss(
@@ -59,8 +59,7 @@ def as_loss(
         >>> loss.module(run.values).kernel[...].round(3).tolist()
         [[1.0], [1.0]]
     """
-    if not callable(loss_fn):
-        raise SpecError(f"as_loss: loss_fn={loss_fn!r} must be a callable loss_fn(model, batch)")
+    check_loss_fn(loss_fn, module if isinstance(module, nnx.Module) else None)  # a linen module holds no parameters
     if isinstance(module, nnx.Module):
         if variables is not None:
             raise SpecError("as_loss: variables= is for linen modules; an nnx.Module holds its own, so leave it out")

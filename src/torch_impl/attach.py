@@ -64,7 +64,11 @@ def attach(module: Any, name: str, spec: Spec, start: Any = "value") -> None:
     places = [(part, name) for part in module.modules() for name, leaf in _own(part) if leaf is old]
     for part, other in places:
         _refuse(part, other)
-    _refuse_copies(module, old, name)
+    for place in _kept_outside(module, [old]):
+        raise SpecError(
+            f"attach {name!r}: {place} holds the same parameter and would keep the old numbers; let the module read its own "
+            f"attribute instead"
+        )
     try:
         raw = _first_raw(spec, _filled(old.detach()), start)
     except DomainError as error:
@@ -238,19 +242,16 @@ def _refuse(part: Any, key: str) -> None:
         raise SpecError(f"attach {key!r}: {kind} has an attribute {key}_raw already, where the leaf would go")
 
 
-def _refuse_copies(module: Any, leaf: Any, name: str) -> None:
-    """Raise SpecError where a module keeps the parameter outside its own parameters too: that copy would go stale."""
+def _kept_outside(module: Any, leaves: list[Any]) -> Iterator[str]:
+    """Where a module keeps one of these outside its own parameters too: such a copy would go stale."""
+    wanted = {id(leaf) for leaf in leaves}
     for path, part in module.named_modules():
         for attribute, kept in vars(part).items():
             if attribute in ("_parameters", "_modules") or (attribute == "_flat_weights" and isinstance(part, nn.RNNBase)):
                 continue
             entries = list(kept.values()) if isinstance(kept, dict) else kept
-            if kept is leaf or (isinstance(entries, list | tuple) and any(entry is leaf for entry in entries)):
-                place = f"{path}.{attribute}".lstrip(".")
-                raise SpecError(
-                    f"attach {name!r}: {place} holds the same parameter and would keep the old numbers; "
-                    f"let {type(part).__name__} read the attribute instead"
-                )
+            if id(kept) in wanted or (isinstance(entries, list | tuple) and any(id(entry) in wanted for entry in entries)):
+                yield f"{path}.{attribute}".lstrip(".")
 
 
 def _swap_classes(wanted: list[tuple[Any, Entries]]) -> None:

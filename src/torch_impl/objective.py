@@ -13,7 +13,8 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from isoparam.errors import SpecError
 from isoparam.names import hint
-from isoparam.objective import ModuleLoss
+from isoparam.objective import ModuleLoss, check_loss_fn
+from torch_impl.attach import _kept_outside
 
 
 def as_loss(
@@ -36,11 +37,14 @@ def as_loss(
             generators are as before. `loss.module(run.values, run.variables)` is the trained module.
 
     Raises:
-        SpecError: for no nn.Module, no trainable parameter, a lazy module that has seen no batch, one that cannot be
-            copied, and for `variables`.
+        SpecError: for no nn.Module, no trainable parameter, a lazy module that has seen no batch, one that is scripted,
+            cannot be copied or keeps a trained parameter in a list too, for a loss_fn that calls `module` itself in
+            place of its argument, and for `variables`. When called: for a module that makes or removes a buffer.
 
-    Limits: what a module keeps outside of its parameters and buffers, such as a counter in a Python attribute, is not
-    carried. A problem of one module trains on one thread at a time.
+    Limits: what a module keeps outside of its parameters and buffers is not carried: attributes that a call sets, such as
+    a counter, are as before at the next one; lists and a `torch.Generator` of its own, which calls change in place, are
+    not. A hook that refers to the module from outside reaches the one that was given. A problem of one module trains on
+    one thread at a time.
 
     Example:
         >>> import isoparam as iso, torch
@@ -59,12 +63,18 @@ def as_loss(
         raise SpecError("as_loss: variables= is for linen modules; an nn.Module holds its own, so leave it out")
     if not isinstance(module, nn.Module):
         raise SpecError(f"as_loss: expected an nn.Module, got {type(module).__name__}")
-    if not callable(loss_fn):
-        raise SpecError(f"as_loss: loss_fn={loss_fn!r} must be a callable loss_fn(model, batch)")
+    check_loss_fn(loss_fn, module)
+    if any(isinstance(part, torch.jit.ScriptModule) for part in module.modules()):
+        raise SpecError(f"as_loss: {type(module).__name__} is scripted; give the module as it was before torch.jit.script")
     named = dict(chain(module.named_parameters(), module.named_buffers()))
     lazy = [name for name, array in named.items() if isinstance(array, UninitializedParameter | UninitializedBuffer)]
     if lazy:
         raise SpecError(f"as_loss: {lazy[0]!r} is lazy and has no shape yet; call the module once on a batch first")
+    for place in _kept_outside(module, [leaf for leaf in module.parameters() if leaf.requires_grad]):
+        raise SpecError(
+            f"as_loss: {place} holds a trained parameter too and would keep the numbers of the start; let the module read "
+            f"its own attribute instead"
+        )
     loss = _Loss(_copied(module), loss_fn)
     if not loss.start:
         raise SpecError(f"as_loss: {type(module).__name__} has no parameter that requires grad, so that nothing is trained")
@@ -82,6 +92,12 @@ class _Loss(ModuleLoss):
         self.start = {name: leaf for name, leaf in module.named_parameters() if leaf.requires_grad}
         self._buffers = dict(module.named_buffers())
         self.variables = self._buffers | {n: leaf.detach() for n, leaf in module.named_parameters() if not leaf.requires_grad}
+        self._places = _places(module)
+        self._first = [
+            (holder, dict(holder))
+            for part in module.modules()
+            for holder in (vars(part), part._parameters, part._buffers, part._modules)
+        ]
 
     def advance(
         self, values: Mapping[str, Any], variables: Mapping[str, Any], batch: Mapping[str, Any], seed: int, step: Any
@@ -91,13 +107,19 @@ class _Loss(ModuleLoss):
         first = next(iter(values.values()))
         # What a module writes to in place must be a copy, of the dtype of the values.
         held = {name: _fresh(array, first.dtype, copied=name in self._buffers) for name, array in variables.items()}
-        with _seeded(seed, int(step), first.device), self._holding({**held, **values}) as taken:
+        self._restore()
+        self._put({**held, **values})
+        with _seeded(seed, int(step), first.device):
             loss = self._loss_fn(self._module, dict(batch))
-            after: dict[str, Any] = {name: taken(name) for name in self._buffers}
+        after = {name: array.detach() for name, array in self._buffers_now().items()}
+        # The arrays stay until the next call, for backward may call parts of the module again (torch.utils.checkpoint);
+        # buffers as copies, since that second call writes to them.
+        self._put({name: array.clone() for name, array in after.items()})
         return loss, {name: after.get(name, array).detach().to(array.dtype) for name, array in variables.items()}
 
     def module(self, values: Mapping[str, Any], variables: Mapping[str, Any] | None = None) -> Any:
         _check_names("values", values, self.start)
+        self._restore()
         result = copy.deepcopy(self._module)
         targets = dict(chain(result.named_parameters(), result.named_buffers()))
         unknown = sorted(set(variables or {}) - set(self.variables))
@@ -113,33 +135,38 @@ class _Loss(ModuleLoss):
                 targets[name].copy_(numbers)
         return result
 
-    @contextmanager
-    def _holding(self, arrays: Mapping[str, Array]) -> Iterator[Callable[[str], Array]]:
-        """The module with these arrays in the place of its own, which come back afterwards."""
-        places = self._places()
-        before = [(holder, key, holder[key]) for entries in places.values() for holder, key in entries]
-        try:
-            for name, array in arrays.items():
-                for holder, key in places[name]:
-                    holder[key] = array
-            yield lambda name: _one(places[name])
-        finally:
-            for holder, key, array in before:
+    def _restore(self) -> None:
+        """Undo all that calls did to the module: arrays put into it, attributes set by its code, train or eval mode."""
+        for holder, entries in self._first:
+            for key in holder.keys() - entries.keys():
+                del holder[key]
+            holder.update(entries)
+
+    def _put(self, arrays: Mapping[str, Array]) -> None:
+        """These arrays in the place of the module's own."""
+        for name, array in arrays.items():
+            for holder, key in self._places[name]:
                 holder[key] = array
 
-    def _places(self) -> dict[str, list[tuple[dict[str, Any], str]]]:
-        """Where each array stands: several places for one that is shared."""
-        if "_found" not in vars(self):
-            names = {id(array): name for name, array in chain(self._module.named_parameters(), self._module.named_buffers())}
-            self._found: dict[str, list[tuple[dict[str, Any], str]]] = {name: [] for name in names.values()}
-            for part in self._module.modules():
-                for holder in (part._parameters, part._buffers):
-                    for key, array in holder.items():
-                        if array is not None:
-                            self._found[names[id(array)]].append((holder, key))
-        return self._found
+    def _buffers_now(self) -> dict[str, Array]:
+        """The buffers after a call; the module may have put new tensors into their places."""
+        known = {(id(holder), key) for places in self._places.values() for holder, key in places}
+        for path, part in self._module.named_modules():
+            for key, array in part._buffers.items():
+                if (array is None) == ((id(part._buffers), key) in known):
+                    raise SpecError(
+                        f"the module {'removed' if array is None else 'made'} the buffer {f'{path}.{key}'.lstrip('.')!r} when "
+                        f"it was called, which training cannot carry; register it in __init__, or call the module once on "
+                        f"a batch before as_loss"
+                    )
+        found = {name: [holder[key] for holder, key in self._places[name]] for name in self._buffers}
+        for name, arrays in found.items():
+            if any(array is not arrays[0] for array in arrays):
+                raise SpecError(f"the module replaced the buffer {name!r} in one of the places that share it; write in place")
+        return {name: arrays[0] for name, arrays in found.items()}
 
     def __getstate__(self) -> dict[str, Any]:
+        self._restore()
         return {"module": self._module, "loss_fn": self._loss_fn}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -163,10 +190,16 @@ def _fresh(array: Array, dtype: torch.dtype, copied: bool) -> Array:
     return own.to(dtype) if own.is_floating_point() else own
 
 
-def _one(places: list[tuple[dict[str, Any], str]]) -> Array:
-    """The array that all of these places hold after a call; a module may have put a new one into one of them."""
-    holder, key = places[0]
-    return holder[key]
+def _places(module: nn.Module) -> dict[str, list[tuple[dict[str, Any], str]]]:
+    """Where each array stands: several places for one that is shared."""
+    names = {id(array): name for name, array in chain(module.named_parameters(), module.named_buffers())}
+    found: dict[str, list[tuple[dict[str, Any], str]]] = {name: [] for name in names.values()}
+    for part in module.modules():
+        for holder in (part._parameters, part._buffers):
+            for key, array in holder.items():
+                if array is not None:
+                    found[names[id(array)]].append((holder, key))
+    return found
 
 
 def _check_names(what: str, given: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

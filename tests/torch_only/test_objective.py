@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 import isoparam as iso
 from isoparam.errors import SpecError
@@ -142,6 +143,90 @@ def test_recurrent_layer_with_an_attached_weight():
     assert torch.equal(loss.module(values)(batch["s"])[0].square().mean(), first)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_checkpointed_blocks_are_computed_again_from_the_same_numbers(dtype):
+    module = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.Tanh(), nn.Linear(4, 3))
+    slopes, afters = [], []
+    for call in (lambda m, x: m(x), lambda m, x: checkpoint(m, x, use_reentrant=False)):
+        values, loss = as_loss(module, lambda m, batch, call=call: call(m, batch["x"]).square().mean())
+        leaves = {name: (array.to(dtype) + 1).requires_grad_() for name, array in values.items()}
+        result, after = loss.advance(leaves, loss.variables, {"x": BATCH["x"].to(dtype)}, 0, 0)
+        result.backward()
+        slopes.append({name: leaf.grad for name, leaf in leaves.items()})
+        afters.append(after)
+    for name, slope in slopes[0].items():
+        assert torch.equal(slope, slopes[1][name])
+    assert torch.equal(afters[0]["1.running_mean"], afters[1]["1.running_mean"])
+    assert afters[1]["1.num_batches_tracked"] == 1
+
+
+class Keeping(nn.Linear):
+    """Keeps its output, counts, and leaves itself in eval mode."""
+
+    def __init__(self):
+        super().__init__(4, 3)
+        self.calls = 0
+
+    def forward(self, x):
+        self.calls += 1
+        self.kept = super().forward(x) * (1.0 + self.training) * self.calls
+        self.eval()
+        return self.kept
+
+
+def test_every_call_finds_the_module_as_it_was():
+    values, loss = as_loss(Keeping(), cross_entropy)
+    leaves = {name: array.requires_grad_() for name, array in values.items()}
+    first = loss(leaves, BATCH)
+    assert torch.equal(loss(leaves, BATCH), first)
+    assert torch.equal(cross_entropy(loss.module(values), BATCH), first)
+    assert torch.equal(pickle.loads(pickle.dumps(loss))(values, BATCH), first)
+
+
+class Buffers(nn.Linear):
+    """Does something to a buffer at every call."""
+
+    def __init__(self, change):
+        super().__init__(4, 3)
+        self.change = change
+        self.register_buffer("none", None)
+        self.register_buffer("one", torch.ones(()))
+        self.register_buffer("same", self.one)
+
+    def forward(self, x):
+        self.change(self)
+        return super().forward(x)
+
+
+CHANGES = {
+    "made": (lambda m: m.register_buffer("new", torch.ones(())), "made the buffer 'new'"),
+    "filled": (lambda m: setattr(m, "none", torch.ones(())), "made the buffer 'none'"),
+    "removed": (lambda m: setattr(m, "one", None), "removed the buffer 'one'"),
+    "torn": (lambda m: setattr(m, "same", m.same + 1), "places that share it"),
+}
+
+
+@pytest.mark.parametrize("case", CHANGES.values(), ids=CHANGES)
+def test_changes_of_buffers_that_cannot_be_carried(case):
+    values, loss = as_loss(Buffers(case[0]), cross_entropy)
+    with pytest.raises(SpecError, match=case[1]):
+        loss(values, BATCH)
+
+
+class Listed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(4, 3)
+        self.weights = [self.inner.weight]
+
+
+def around(module):
+    return as_loss(module, lambda m, batch: cross_entropy(module, batch))
+
+
+OUTSIDE = model()
+
+
 class Stale(nn.Linear):
     def __init__(self):
         super().__init__(2, 2)
@@ -154,6 +239,9 @@ REFUSED = {
     "variables": (lambda: as_loss(model(), cross_entropy, variables={}), "is for linen"),
     "lazy": (lambda: as_loss(nn.LazyLinear(2), cross_entropy), "call the module once"),
     "nothing to train": (lambda: as_loss(nn.ReLU(), cross_entropy), "nothing is trained"),
+    "parameter in a list": (lambda: as_loss(Listed(), cross_entropy), "weights holds a trained parameter"),
+    "module from outside": (lambda: around(model()), "uses 'module', the module that was given"),
+    "global module": (lambda: as_loss(OUTSIDE, lambda m, batch: cross_entropy(OUTSIDE, batch)), "uses 'OUTSIDE'"),
     "stale tensor": (lambda: as_loss(Stale(), cross_entropy), "cannot be copied"),
 }
 
@@ -162,6 +250,13 @@ REFUSED = {
 def test_refused(case):
     with pytest.raises(SpecError, match=case[1]):
         case[0]()
+
+
+def test_an_attribute_named_like_a_global_module_is_no_use_of_it():
+    module = nn.ModuleDict({"OUTSIDE": OUTSIDE})
+    values, loss = as_loss(module, lambda m, batch: cross_entropy(m.OUTSIDE, batch))
+    assert loss(values, BATCH).isfinite()
+    as_loss(OUTSIDE, lambda m, batch: m.OUTSIDE(batch))
 
 
 def test_wrong_names_and_shapes(taken):
