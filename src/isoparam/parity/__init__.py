@@ -3,6 +3,7 @@
 from isoparam.parity.budgets import BUDGETS, STAGES, Budget, budgets_for
 from isoparam.parity.compare import compare
 from isoparam.parity.report import Divergence, Report, Row
+from isoparam.parity.sensitivity import Sensitivity, sensitivity
 from isoparam.parity.ulp import Worst, max_relative, max_ulp, relative_difference, ulp_distance
 
 __all__ = [
@@ -12,11 +13,13 @@ __all__ = [
     "Divergence",
     "Report",
     "Row",
+    "Sensitivity",
     "Worst",
     "budgets_for",
     "compare",
     "max_relative",
     "max_ulp",
     "relative_difference",
+    "sensitivity",
     "ulp_distance",
 ]

@@ -2,28 +2,20 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import fields
-from itertools import pairwise
 from types import ModuleType
 from typing import Any
-
-import numpy as np
 
 from isoparam.arguments import whole
 from isoparam.backends import BACKENDS, load
 from isoparam.optimizers import Adam, Optimizer
-from isoparam.parity.budgets import Budget, Stage, budgets_for
-from isoparam.parity.report import Quantity, Report, Row
-from isoparam.parity.ulp import max_relative, max_ulp, relative_difference
-from isoparam.plan import Plan, Rows
+from isoparam.parity.budgets import Budget, budgets_for
+from isoparam.parity.report import Report, Row
+from isoparam.parity.stages import Comparison, trace
+from isoparam.plan import Plan
 from isoparam.problem import Problem
 from isoparam.settings import plan_for
-from isoparam.specs import FrozenArray, Ordered, Real, Spec
 from isoparam.train import train
 from isoparam.version import __version__
-
-SNAPSHOTS = (1, 10, 100)
-Arrays = Mapping[str, np.ndarray]
 
 
 def compare(
@@ -85,7 +77,7 @@ def compare(
     with ExitStack() as stack:
         for backend in backends:
             stack.enter_context(backend.train.full_precision())
-        rows = tuple(_Comparison(problem, allowed, dtype).rows(backends, plan, steps))
+        rows = tuple(_rows(problem, Comparison(problem, allowed, dtype), backends, plan, steps))
     return Report(
         problem=problem.name,
         steps=steps,
@@ -99,131 +91,13 @@ def compare(
     )
 
 
-class _Comparison:
-    """The stages of one comparison, as rows."""
-
-    def __init__(self, problem: Problem, budgets: Mapping[str, Budget], dtype: str) -> None:
-        self.problem = problem
-        self.budgets = budgets
-        self.dtype = dtype
-        self.scales: dict[tuple[str, str], float] = {}  # largest entry so far of each parameter, raw and value
-
-    def rows(self, backends: list[ModuleType], plan: Plan, steps: int) -> Iterator[Row]:
-        """Every row, stage after stage."""
-        yield from self._start(backends, plan)
-        yield from self._training([backend.train.Loop(self.problem, plan) for backend in backends], plan, steps)
-
-    def _start(self, backends: list[ModuleType], plan: Plan) -> Iterator[Row]:
-        where = {"dtype": plan.dtype, "device": plan.device, "method": plan.layout.method}
-        ours, theirs = (backend.train.start(self.problem, plan.seed, **where) for backend in backends)
-        yield from self._arrays("start", 0, "value" if plan.layout.projected else "raw", ours, theirs)
-        batch = _first_batch(self.problem)
-        torch, jax = (backend.train.evaluate(self.problem, ours, batch, **where) for backend in backends)
-        yield from self._arrays("forward", 0, "value", torch.values, jax.values)
-        yield self._row("loss", 0, "loss", "loss", torch.loss, jax.loss)
-        for name, gradient in torch.grads.items():
-            yield self._row("gradient", 0, name, "gradient", gradient, jax.grads[name])
-
-    def _training(self, loops: list[Any], plan: Plan, steps: int) -> Iterator[Row]:
-        """One run of each backend, looked at on its way: what is compiled once serves every snapshot."""
-        seen: list[list[Rows]] = [[] for _ in loops]
-        for done, count in pairwise((0, *(k for k in SNAPSHOTS if k < steps), steps)):
-            for loop, chunks in zip(loops, seen, strict=True):
-                chunks += [loop.advance(part) for part in _parts(count - done, plan.capacity)]
-            if not plan.layout.projected:
-                raw = [plan.layout.unflatten(loop.state()["raw"]) for loop in loops]
-                yield from self._arrays("training", count, "raw", *raw)
-            yield from self._arrays("training", count, "value", *(loop.values() for loop in loops))
-        ours, theirs = map(_fall, seen)
-        if ours is not None and ours == theirs:  # two equal nans are no agreement worth a report: let train name the culprit
-            settings: dict[str, Any] = {"seed": plan.seed, "dtype": plan.dtype, "device": plan.device}
-            settings["method"] = plan.layout.method
-            train(self.problem, BACKENDS[0], plan.optimizer, steps=ours + 1, record=(), **settings)
-        yield self._history(*(np.concatenate([rows.loss for rows in chunks]) for chunks in seen))
-
-    def _history(self, torch: np.ndarray, jax: np.ndarray) -> Row:
-        """The first step whose loss is over budget, or else the worst."""
-        sizes = np.fmax(np.abs(torch), np.abs(jax))
-        scale = np.maximum.accumulate(np.where(np.isfinite(sizes), sizes, 0.0))
-        relative = relative_difference(torch, jax, scale)
-        over = np.flatnonzero(~(relative <= self.budgets["history"].relative))
-        step = int(over[0]) if over.size else int(np.argmax(relative))
-        return self._row("history", step, "loss", "loss", torch[step], jax[step], float(scale[step]))
-
-    def _arrays(self, stage: Stage, step: int, quantity: Quantity, torch: Arrays, jax: Arrays) -> Iterator[Row]:
-        for name in torch:
-            key = name, quantity
-            pair = torch[name], jax[name]
-            largest = max(map(_largest, pair))
-            unit = _unit(self.problem.specs.get(name, Real()), quantity, largest)
-            self.scales[key] = max(self.scales.get(key, 0.0), unit, largest)
-            yield self._row(stage, step, name, quantity, *pair, self.scales[key], unit)
-
-    def _row(
-        self,
-        stage: Stage,
-        step: int,
-        where: str,
-        quantity: Quantity,
-        torch: Any,
-        jax: Any,
-        scale: float | None = None,
-        unit: float = 0.0,
-    ) -> Row:
-        torch, jax = np.asarray(torch), np.asarray(jax)
-        dtype = self.dtype
-        if quantity == "loss":
-            torch, jax, dtype = _loss_numbers(torch, jax, self.dtype)
-        scale = max(_largest(torch), _largest(jax)) if scale is None else scale
-        worst = max_relative(torch, jax, scale)
-        ulp = max_ulp(torch, jax, unit, dtype=dtype).distance
-        return Row(stage, step, where, quantity, ulp, worst.distance, scale, worst.index, worst.a, worst.b, self.budgets[stage])
-
-
-def _parts(count: int, most: int) -> list[int]:
-    """A number of steps as chunks of at most `most`."""
-    whole, rest = divmod(count, most)
-    return [most] * whole + [rest] * (rest > 0)
-
-
-def _fall(chunks: list[Rows]) -> int | None:
-    """The first step whose loss or gradient is not finite."""
-    bad = np.flatnonzero(~np.isfinite(np.concatenate([rows.loss + rows.grad_norm for rows in chunks])))
-    return int(bad[0]) if bad.size else None
-
-
-def _unit(spec: Spec, quantity: Quantity, largest: float) -> float:
-    """The size that an entry of a parameter is computed at, however small it comes out; 0 where that is its own size.
-
-    Raw is a logit or a logarithm, exact to the last place of 1; a bound is added to a value; ordered entries are sums.
-    """
-    if isinstance(spec, Real):
-        return 0.0
-    if quantity == "raw":
-        return 1.0
-    if isinstance(spec, Ordered):
-        return largest
-    bounds = (getattr(spec, entry.name) for entry in fields(spec))
-    return max((_largest(np.asarray(bound)) for bound in bounds if isinstance(bound, float | FrozenArray)), default=0.0)
-
-
-def _loss_numbers(torch: np.ndarray, jax: np.ndarray, dtype: str) -> tuple[np.ndarray, np.ndarray, str]:
-    """The two losses as the history keeps them, and the dtype that they are counted in.
-
-    A loss may be wider than the parameters: under bfloat16 it is counted in float32 unless both are bfloat16 numbers.
-    """
-    kept = "float64" if dtype == "float64" else "float32"
-    torch, jax = torch.astype(kept), jax.astype(kept)
-    narrow = dtype == "bfloat16" and not any(np.any(loss.view(np.uint32) & 0xFFFF) for loss in (torch, jax))
-    return torch, jax, "bfloat16" if narrow else kept
-
-
-def _largest(array: np.ndarray) -> float:
-    """The largest finite absolute entry; 0 for none."""
-    sizes = np.abs(np.asarray(array, dtype=np.float64))
-    return float(np.max(sizes, initial=0.0, where=np.isfinite(sizes)))
-
-
-def _first_batch(problem: Problem) -> dict[str, np.ndarray]:
-    """The data, or its first rows where training sees minibatches."""
-    return {name: array[: problem.batch_size] for name, array in (problem.data or {}).items()}
+def _rows(problem: Problem, comparison: Comparison, backends: list[ModuleType], plan: Plan, steps: int) -> Iterator[Row]:
+    """Every row, stage after stage."""
+    yield from comparison.start(backends, plan)
+    ours, theirs = (trace(backend.train.Loop(problem, plan), plan, steps) for backend in backends)
+    if ours.fall is not None and ours.fall == theirs.fall:
+        # Two equal nans are no agreement worth a report: let train name the culprit.
+        settings: dict[str, Any] = {"seed": plan.seed, "dtype": plan.dtype, "device": plan.device}
+        settings["method"] = plan.layout.method
+        train(problem, BACKENDS[0], plan.optimizer, steps=ours.fall + 1, record=(), **settings)
+    yield from comparison.training(ours, theirs)
