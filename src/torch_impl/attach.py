@@ -41,12 +41,15 @@ def attach(module: Any, name: str, spec: Spec, start: Any = "value") -> None:
 
     Raises:
         SpecError: for a name that is no parameter, a shape that the spec does not accept, a second attachment to a name,
-            a lazy, scripted, parametrized or weight-normalized module, or one that keeps the parameter in a list too.
+            a lazy, scripted, compiled, parametrized or weight-normalized module, one that keeps the parameter in a list
+            too, or hooks on the parameter.
         DomainError: for start="value" and a number outside the set or on its border.
 
     Limits: attach first, then make the optimizer, for the leaf is a new parameter. Sharing is seen within `module` only:
-    give the module that holds all places. `type(module) is nn.Linear` becomes false. `reset_parameters()` of the layer
-    writes into a temporary value; assign instead: `module.weight = numbers`.
+    give the module that holds all places. `type(module) is nn.Linear` becomes false. Writing in place, as
+    `nn.init` does, changes a temporary value; assign instead: `module.weight = numbers`. `reset_parameters()`, which would
+    do the same, raises SpecError. `torch.fx.symbolic_trace` and `torch.jit` cannot follow the computation; `torch.compile`
+    and `torch.export` do.
 
     Example:
         >>> import isoparam as iso, torch
@@ -153,7 +156,17 @@ def _subclass(base: type, entries: Entries) -> type:
     body: dict[str, Any] = {"__module__": base.__module__, "__qualname__": base.__qualname__, "__doc__": base.__doc__}
     body |= {"_isoparam_made_of": (base, entries), "__slots__": ()}
     body |= _rnn_members() if issubclass(base, nn.RNNBase) else {}
+    body |= {"reset_parameters": _refuse_reset} if callable(getattr(base, "reset_parameters", None)) else {}
     return _meta(type(base))(base.__name__, (base,), body | {name: Constrained(spec) for name, spec in entries})
+
+
+def _refuse_reset(self: Any) -> None:
+    """Raise SpecError: the layer would write into temporary values, and a raw leaf from `to_empty` would stay garbage."""
+    names = [name for name, _ in _entries(self)]
+    raise SpecError(
+        f"{type(self).__name__}.reset_parameters would not reach {', '.join(names)}, computed from raw leaves; "
+        f"assign numbers, module.{names[0]} = numbers, or detach, reset and attach again"
+    )
 
 
 def _rnn_members() -> dict[str, Any]:
@@ -208,6 +221,8 @@ def _parameter(owner: Any, key: str, name: str) -> nn.Parameter:
         raise SpecError(f"attach {name!r}: {type(owner).__name__} is scripted; attach before torch.jit.script")
     if key in _declared(type(owner)):
         raise SpecError(f"attach {name!r}: it is constrained already; detach(module, {name!r}) first")
+    if "_orig_mod" in owner._modules:
+        raise SpecError(f"attach {name!r}: torch.compile wraps the module; attach to its _orig_mod, or before compiling")
     leaf = dict(_own(owner)).get(key)
     if leaf is None:
         present = getattr(owner, key, None)
@@ -221,6 +236,11 @@ def _parameter(owner: Any, key: str, name: str) -> nn.Parameter:
         raise SpecError(f"attach {name!r}: the lazy parameter has no shape yet; call the module once on a batch first")
     if not leaf.is_floating_point():
         raise SpecError(f"attach {name!r}: a parameter of {leaf.dtype} is not floating")
+    if leaf._backward_hooks or leaf._post_accumulate_grad_hooks:
+        raise SpecError(
+            f"attach {name!r}: hooks are registered on the parameter, which the new leaf would not have; remove them, "
+            f"and register them on {key}_raw after attach"
+        )
     return leaf
 
 

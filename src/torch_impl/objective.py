@@ -93,11 +93,11 @@ class _Loss(ModuleLoss):
         self._buffers = dict(module.named_buffers())
         self.variables = self._buffers | {n: leaf.detach() for n, leaf in module.named_parameters() if not leaf.requires_grad}
         self._places = _places(module)
-        self._first = [
-            (holder, dict(holder))
-            for part in module.modules()
-            for holder in (vars(part), part._parameters, part._buffers, part._modules)
-        ]
+        self._first: list[tuple[dict[str, Any], dict[str, Any]]] = []
+        for part in module.modules():
+            holders: tuple[dict[str, Any], ...] = (vars(part), part._parameters, part._buffers, part._modules)
+            self._first += [(holder, dict(holder)) for holder in holders]
+        self._filled = [(path, part._buffers, _filled(part._buffers)) for path, part in module.named_modules()]
 
     def advance(
         self, values: Mapping[str, Any], variables: Mapping[str, Any], batch: Mapping[str, Any], seed: int, step: Any
@@ -138,9 +138,10 @@ class _Loss(ModuleLoss):
     def _restore(self) -> None:
         """Undo all that calls did to the module: arrays put into it, attributes set by its code, train or eval mode."""
         for holder, entries in self._first:
-            for key in holder.keys() - entries.keys():
-                del holder[key]
             holder.update(entries)
+            if len(holder) > len(entries):
+                for key in holder.keys() - entries.keys():
+                    del holder[key]
 
     def _put(self, arrays: Mapping[str, Array]) -> None:
         """These arrays in the place of the module's own."""
@@ -148,17 +149,15 @@ class _Loss(ModuleLoss):
             for holder, key in self._places[name]:
                 holder[key] = array
 
-    def _buffers_now(self) -> dict[str, Array]:
+    def _buffers_now(self) -> dict[str, Any]:
         """The buffers after a call; the module may have put new tensors into their places."""
-        known = {(id(holder), key) for places in self._places.values() for holder, key in places}
-        for path, part in self._module.named_modules():
-            for key, array in part._buffers.items():
-                if (array is None) == ((id(part._buffers), key) in known):
-                    raise SpecError(
-                        f"the module {'removed' if array is None else 'made'} the buffer {f'{path}.{key}'.lstrip('.')!r} when "
-                        f"it was called, which training cannot carry; register it in __init__, or call the module once on "
-                        f"a batch before as_loss"
-                    )
+        for path, buffers, before in self._filled:
+            for key in _filled(buffers) ^ before if buffers else before:
+                raise SpecError(
+                    f"the module {'removed' if key in before else 'made'} the buffer {f'{path}.{key}'.lstrip('.')!r} when it "
+                    f"was called, which training cannot carry; register it in __init__, or call the module once on a batch "
+                    f"before as_loss"
+                )
         found = {name: [holder[key] for holder, key in self._places[name]] for name in self._buffers}
         for name, arrays in found.items():
             if any(array is not arrays[0] for array in arrays):
@@ -200,6 +199,11 @@ def _places(module: nn.Module) -> dict[str, list[tuple[dict[str, Any], str]]]:
                 if array is not None:
                     found[names[id(array)]].append((holder, key))
     return found
+
+
+def _filled(buffers: Mapping[str, Any]) -> set[str]:
+    """The names under which there is an array."""
+    return {key for key, array in buffers.items() if array is not None}
 
 
 def _check_names(what: str, given: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:

@@ -351,6 +351,12 @@ def twice():
     return layer
 
 
+def hooked():
+    layer = nn.Linear(2, 2)
+    layer.weight.register_hook(lambda slope: slope.clamp(-1, 1))
+    return layer
+
+
 def old_weight_norm():
     return weight_norm(nn.Linear(2, 2))
 
@@ -367,6 +373,8 @@ REFUSED = {
     "lazy": (lambda: nn.LazyLinear(2), "weight", "call the module once"),
     "kept in a list": (Listed, "weight", "kept holds the same parameter"),
     "name taken": (Taken, "weight", "has an attribute weight_raw already"),
+    "hook on the parameter": (hooked, "weight", "register them on weight_raw"),
+    "compiled": (lambda: torch.compile(nn.Linear(2, 2), backend="eager"), "weight", "attach to its _orig_mod"),
     "no module": (lambda: torch.ones(2), "weight", "expected an nn.Module"),
     "no text": (lambda: nn.Linear(2, 2), 3, "must be a text"),
 }
@@ -381,6 +389,15 @@ def test_refused(case):
     with pytest.raises(SpecError, match=message):
         attach(module, name, POSITIVE, start="project")
     assert type(module) is before
+
+
+def test_reset_parameters_is_loud_and_comes_back_with_detach():
+    layer = twice()
+    with pytest.raises(SpecError, match="would not reach weight"):
+        layer.reset_parameters()
+    detach(layer, "weight")
+    layer.reset_parameters()
+    assert bool((layer.weight < 0).any())
 
 
 def test_refused_values_and_specs_leave_the_module_alone():
