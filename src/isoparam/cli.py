@@ -162,6 +162,7 @@ def parity(
     seed: SeedOption = 0,
     dtype: Annotated[Dtype, typer.Option(help="Dtype of the parameters.")] = Dtype.FLOAT64,
     device: DeviceOption = Device.CPU,
+    method: MethodOption = Method.TRANSFORM,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the reports here, as a list.")] = None,
     html_file: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write the reports here, as a page.")] = None,
 ) -> None:
@@ -175,7 +176,7 @@ def parity(
     reports = []
     for each in chosen:
         asked = asked_optimizer(each, optimizer, lr)
-        reports.append(compare(each, steps, dtype.value, asked, seed, device.value))
+        reports.append(compare(each, steps, dtype.value, asked, seed, device.value, method=method.value))
         typer.echo(f"{reports[-1]}\n")
     write(json_file, json.dumps([json.loads(report.to_json()) for report in reports], indent=2) + "\n")
     write(html_file, page(reports))

@@ -49,6 +49,7 @@ def runs_as_data(problem: Problem, runs: Sequence[Run]) -> dict[str, Any]:
     content: dict[str, Any] = {
         "problem": problem.name,
         "optimizer": {"name": type(runs[0].optimizer).__name__} | asdict(runs[0].optimizer),
+        "method": runs[0].method,
         "seed": runs[0].seed,
         "dtype": runs[0].dtype,
         "published": {name: np.asarray(value).tolist() for name, value in problem.published.items()},

@@ -1,6 +1,6 @@
 """PROVES: how far apart two arrays, or two backends, are. Public tools that see numpy arrays only."""
 
-from isoparam.parity.budgets import BUDGETS, STAGES, Budget, budgets_for
+from isoparam.parity.budgets import BUDGETS, SENSITIVE, STAGES, Budget, budgets_for
 from isoparam.parity.compare import compare
 from isoparam.parity.report import Divergence, Report, Row
 from isoparam.parity.sensitivity import Sensitivity, sensitivity
@@ -8,6 +8,7 @@ from isoparam.parity.ulp import Worst, max_relative, max_ulp, relative_differenc
 
 __all__ = [
     "BUDGETS",
+    "SENSITIVE",
     "STAGES",
     "Budget",
     "Divergence",

@@ -38,7 +38,8 @@ def compare(
     absolute error of what it is the difference of, so the relative difference is over the largest entry of the
     parameter, in both backends (while training: the largest so far). Neither measure counts finer than the last place
     of the bounds, for values, and of 1, for raw of a constrained parameter. The budget is on the relative difference;
-    `isoparam.parity.BUDGETS` is the table, with causes.
+    `isoparam.parity.BUDGETS` is the table, with causes, and `isoparam.parity.SENSITIVE` names the built-in problems whose
+    trajectories magnify roundings, with what was measured; for your own, see `isoparam.parity.sensitivity`.
 
     Matrix products run in full precision (no TF32) while comparing, in both.
 
@@ -67,12 +68,13 @@ def compare(
         >>> report.ok
         True
     """
-    allowed = budgets_for(dtype, device, budgets)
     steps = whole("steps", steps)
     backends = [load(name) for name in BACKENDS]
     for name in BACKENDS:
         problem.loss_for(name)
     optimizer = optimizer or (problem.recipe and problem.recipe.optimizer) or Adam()
+    sensitive = problem.name if method == "transform" else None
+    allowed = budgets_for(dtype, device, budgets, sensitive, type(optimizer).__name__)
     plan = plan_for(problem, optimizer, seed, dtype, device, record=(), record_every=1, method=method)
     with ExitStack() as stack:
         for backend in backends:
