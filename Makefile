@@ -3,12 +3,13 @@
 # make check   what CI holds every change to: format, lint, types, tests
 # make docs    build the documentation into site/, with every warning an error
 # make accuracy  measure the error of every map against 50 digits; make bench: speed as ratios, in one run
+# make sensitivity  rounding or fault: what one last place of the start becomes, problem by problem (minutes)
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test check format docs accuracy bench clean
+.PHONY: run test check format docs accuracy bench sensitivity clean
 
 run: $(VENV)/installed
 	$(BIN)/isoparam train linkage --backend both
@@ -34,6 +35,9 @@ accuracy: $(VENV)/installed-test
 
 bench: $(VENV)/installed-test
 	$(BIN)/python -m benchmarks
+
+sensitivity: $(VENV)/installed-test
+	$(BIN)/python -m benchmarks.sensitivity
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
