@@ -6,6 +6,8 @@ import pytest
 
 # A sum of two dtypes that JAX would promote silently is an error in our code.
 os.environ.setdefault("JAX_NUMPY_DTYPE_PROMOTION", "strict")
+# Test processes share the cores: threads of small torch operations that wait for each other cost up to thirty times the work.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_configure(config: pytest.Config) -> None:
