@@ -3,8 +3,9 @@
 import copyreg
 from collections.abc import Callable, Iterator
 from functools import cache
-from typing import Any
+from typing import Any, NoReturn
 
+import jax
 import jax.numpy as jnp
 from flax import linen, nnx
 
@@ -40,11 +41,12 @@ def attach(module: Any, name: str, spec: Spec, start: Any = "value") -> None:
 
     Raises:
         SpecError: for a name that is no parameter, a shape that the spec does not accept, a second attachment to a name,
-            a parameter that is an entry of a list or dict, or one with hooks on its value.
+            a parameter that is an entry of a list or dict, one with hooks on its value, or one of an abstract module.
         DomainError: for start="value" and a number outside the set or on its border.
 
     Limits: attach first, then make the optimizer, for the leaf is a new parameter of a new name. Sharing is seen within
-    `module` only: give the module that holds all places. `type(module) is nnx.Linear` becomes false.
+    `module` only: give the module that holds all places. `type(module) is nnx.Linear` becomes false. `nnx.update` refuses a
+    state from before. A wrapper that rewrites the nnx.Params of a layer, such as nnx.WeightNorm, meets the raw leaf.
 
     Example:
         >>> import isoparam as iso
@@ -152,10 +154,10 @@ class _Value(nnx.Variable):
     """What an attached name reads as: a Variable that holds the present value, compares like an array and refuses writes."""
 
     def set_value(self, value: Any, *, index: Any = None) -> None:
-        raise SpecError(
-            "an attached parameter is computed from its raw leaf, so that writing into it would be lost; "
-            "assign to the module: module.kernel = array"
-        )
+        _refuse_write()
+
+    def update_from_state(self, variable_state: Any) -> None:
+        _refuse_write()  # `nnx.update` with a state from before `attach`
 
     def __lt__(self, other: Any) -> Any:
         return self[...] < other
@@ -171,6 +173,13 @@ class _Value(nnx.Variable):
 
     def __neg__(self) -> Any:
         return -self[...]
+
+
+def _refuse_write() -> NoReturn:
+    raise SpecError(
+        "an attached parameter is computed from its raw leaf, so that writing into it would be lost; "
+        "assign to the module: module.kernel = array"
+    )
 
 
 class _Computed(Constrained):
@@ -233,6 +242,10 @@ def _parameter(owner: Any, key: str, name: str) -> nnx.Param:
         raise SpecError(f"attach {name!r}: it is an entry of an nnx.{type(owner).__name__}; give it an attribute of a module")
     if not jnp.issubdtype(leaf.dtype, jnp.floating):
         raise SpecError(f"attach {name!r}: a parameter of {leaf.dtype} is not floating")
+    if isinstance(leaf.get_value(), jax.ShapeDtypeStruct):
+        raise SpecError(
+            f"attach {name!r}: the module is abstract and holds no numbers; attach within the function given to nnx.eval_shape"
+        )
     return leaf
 
 

@@ -233,7 +233,9 @@ def test_what_is_read_serves_as_array_and_as_variable_but_not_for_writing():
     assert bool((kernel > 0).all() and (kernel >= 0).all() and not (kernel < 0).any() and not (kernel <= 0).any())
     assert same(inputs(4, 3) @ kernel, inputs(4, 3) @ value)
     assert same(-kernel, -value)
-    for write in (lambda: kernel.set_value(value), lambda: kernel.__setitem__(..., 1.0)):
+    before = nnx.state(nnx.Linear(3, 2, rngs=rngs()))
+    writes = (lambda: kernel.set_value(value), lambda: kernel.__setitem__(..., 1.0), lambda: nnx.update(module, before))
+    for write in writes:
         with pytest.raises(SpecError, match="writing into it would be lost"):
             write()
     module.kernel = jnp.full((3, 2), 0.7)
@@ -363,6 +365,7 @@ REFUSED = {
     "name taken": (Taken, "weight", "has an attribute weight_raw already"),
     "get_value": (Hooked, "weight", "passes through hooks"),
     "linen": (Dense, "kernel", "for linen use constrain"),
+    "abstract": (lambda: nnx.eval_shape(lambda: nnx.Linear(2, 2, rngs=rngs())), "kernel", "attach within the function"),
     "no module": (lambda: jnp.ones(2), "kernel", "expected an nnx.Module"),
     "no text": (lambda: nnx.Linear(2, 2, rngs=rngs()), 3, "must be a text"),
 }
