@@ -21,6 +21,7 @@ from jax_impl.flat import (
     Objective,
     arrays_of,
     descent,
+    device_of,
     leaves_of,
     norm_of,
     projected,
@@ -71,10 +72,12 @@ class Loop:
     def load(self, state: Mapping[str, Any]) -> None:
         """Take up a state; missing slots and variables are those of a fresh start."""
         with setting(self._plan.dtype, self._plan.device):
-            self._raw = jnp.array(state["raw"], DTYPES[self._plan.dtype])
-            fresh = init_state(self._plan.optimizer, self._raw)
+            raw = jnp.array(state["raw"], DTYPES[self._plan.dtype])
+            fresh = init_state(self._plan.optimizer, raw)
             slots = {n: jnp.array(s, fresh[n].dtype) for n, s in state["slots"].items()}
-            self._slots = fresh | slots | {"step": jnp.array(state["step"], jnp.int32)}
+            slots = fresh | slots | {"step": jnp.array(state["step"], jnp.int32)}
+            # Committed, as data makes what a chunk returns: otherwise the second chunk would be compiled anew.
+            self._raw, self._slots = jax.device_put((raw, slots), device_of(self._plan.device))
             self._variables = variables_of(self._loss, self._plan.dtype, self._plan.device, state.get("variables", {}))
             self._names = tuple(self._variables)
 

@@ -171,6 +171,14 @@ def test_a_summary_tells_what_happened():
     assert set(run.versions) >= {"jax", "jaxlib", "optax"}
 
 
+def test_one_program_serves_every_chunk_and_replay(caplog):
+    task = problem(lambda v, b: ((v["x"] - b["y"]) ** 2).mean(), data={"y": np.asarray([0.2, 0.4])})
+    with jax.log_compiles(True):  # a program that reads data on a device returns arrays that are bound to it
+        iso.train(task, backend=BACKEND, optimizer=iso.SGD(lr=1.0), steps=40, tol_grad=1e-3)
+    compiled = [record.getMessage() for record in caplog.records if "Finished XLA compilation of" in record.getMessage()]
+    assert len([message for message in compiled if "_chunk" in message]) == 1, compiled
+
+
 def test_nothing_global_changes():
     iso.train(problem(squared), backend=BACKEND, optimizer=iso.SGD(), steps=2)
     assert jnp.ones(1).dtype == jnp.float32
