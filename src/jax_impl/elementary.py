@@ -21,6 +21,7 @@ _LN2_REDUCING = {
     "float64": (0.6931471803691238, 1.9082149292705877e-10),
 }
 _TERMS = {"float32": 8, "float64": 14}
+_ATANH_TERMS = {"float32": 11, "float64": 25}
 _RANGE = {"float32": 110.0, "float64": 760.0}
 _HALF_DIGITS = {"float32": (8, 11), "float64": (11, 25)}  # of the exponent, and of the mantissa behind its first
 _EXPONENT = {"float32": (jnp.int32, 127, 23), "float64": (jnp.int64, 1023, 52)}
@@ -90,10 +91,13 @@ def sech2(x: Array) -> Array:
 
 @with_slope(lambda x: 1 / ((1 - x) * (1 + x)))
 def atanh(x: Array) -> Array:
-    """atanh x = (log(1 + x) - log(1 - x)) / 2, for |x| < 1."""
-    up, up_error = two_sum(shielded(1.0, x), x)
-    down, down_error = two_sum(shielded(1.0, x), -x)
-    return ((lax.log(up) - lax.log(down)) + (up_error / up - down_error / down)) / 2
+    """atanh x, for |x| <= 1/2: x + x^3/3 + x^5/5 + ..."""
+    square = x * x
+    terms = _ATANH_TERMS[x.dtype.name]
+    series = jnp.full_like(x, 1 / (2 * terms + 1))
+    for n in range(terms - 1, 0, -1):
+        series = series * square + 1 / (2 * n + 1)
+    return x + x * (square * series)
 
 
 def shielded(number: Any, like: Array) -> Any:
@@ -102,6 +106,14 @@ def shielded(number: Any, like: Array) -> Any:
     # twin: XLA rewrites (a + 1) - 1 as a, and (a + c) + d as a + (c + d); torch.compile does not.
     """
     return lax.optimization_barrier(jnp.asarray(number, like.dtype))
+
+
+def divided(x: Array, constant: Any) -> Array:
+    """x / constant, rounded once.
+
+    # twin: XLA multiplies by the rounded reciprocal of a constant, also of a shielded one; torch divides.
+    """
+    return x / jnp.where(x == x, constant, 1.0)
 
 
 def two_sum(a: Array, b: Array) -> tuple[Array, Array]:

@@ -68,7 +68,7 @@ def sech2(x: Array) -> Array:
 
 
 def atanh(x: Array) -> Array:
-    """atanh x, for |x| < 1."""
+    """atanh x, for |x| <= 1/2."""
     return torch.atanh(x)
 
 
@@ -79,6 +79,14 @@ def shielded(number: Any, like: Array) -> Any:
     """
     del like
     return number
+
+
+def divided(x: Array, constant: Any) -> Array:
+    """x / constant, rounded once.
+
+    # twin: XLA multiplies by the rounded reciprocal of a constant, also of a shielded one; torch divides.
+    """
+    return x / constant
 
 
 def two_sum(a: Array, b: Array) -> tuple[Array, Array]:

@@ -10,7 +10,7 @@ from torch import Tensor as Array
 from isoparam.rules import Rule
 from isoparam.specs import Affine, Box, GreaterThan, Interval, LessThan, Positive, Real, UnitInterval
 from torch_impl.constants import affine_like, bound_like, numbers_like, parts_like
-from torch_impl.elementary import exp, expm1, log, shielded, two_sum
+from torch_impl.elementary import divided, exp, expm1, log, shielded, two_sum
 from torch_impl.kernels import between, between_inverse, between_log_slope, sigmoid, softplus, softplus_inverse
 from torch_impl.registry import RULES
 
@@ -48,7 +48,7 @@ class AffineRule(Rule[Array]):
     @staticmethod
     def inverse(spec: Affine, value: Array) -> Array:
         n = affine_like(spec, value)
-        return (value - n.loc) / shielded(n.scale, value)
+        return divided(value - n.loc, n.scale)
 
     @staticmethod
     def log_abs_det(spec: Affine, raw: Array) -> Array:

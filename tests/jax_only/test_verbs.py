@@ -412,7 +412,8 @@ def test_bfloat16_is_rounded_once(sample: Sample) -> None:
     mismatches = (got != right) & normal
     # float32 holds other numbers 0.1, 0.9 and 0.3 than float64: some values lie so near a middle that this decides.
     # Below -3 two values lie so near a middle that float32 rounds them to it.
-    allowed = {"interval-decimal": 1, "affine": 10, "box-array": 2}.get(sample.name, 0)
+    # XLA rounds product and sum at once: at raw = 5 only the rounding of 0.3 is left of -1.5 + 0.3 raw, in each dtype its own.
+    allowed = {"interval-decimal": 1, "affine": 11, "box-array": 2}.get(sample.name, 0)
     assert int(mismatches.sum()) <= allowed, f"{int(mismatches.sum())} of {raw.size}, first at {raw[mismatches][:1]}"
     assert (np.abs(got[~normal]) <= tiny).all()
 
