@@ -283,5 +283,9 @@ def check_files(*files: Path | None) -> None:
 
 def write(file: Path | None, text: str) -> None:
     """Write a file that was asked for."""
-    if file is not None:
+    if file is None:
+        return
+    try:
         file.write_text(text, encoding="utf-8")
+    except OSError as error:  # what check_files cannot foresee, such as a full disk
+        raise SpecError(f"cannot write {str(file)!r}: {error.strerror}") from None

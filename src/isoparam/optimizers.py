@@ -143,7 +143,8 @@ class LBFGS:
         raw = raw + t * d, with t = lr (the very first: lr * min(1, 1/|g|_1)), or searched for from there
 
     One step of `train` is one `.step()` of torch: up to `max_iter` such moves on one batch. For the last digits, where
-    losses no longer differ, set both tolerances to 0 and let `tol_grad` of `train` end the run.
+    losses no longer differ, set both tolerances to 0 and let `tol_grad` of `train` end the run. With the tolerances met, later
+    steps do not move at all, and a smaller `tol_grad` is never reached: the run goes on to its last step.
 
     Args:
         lr: first guess of the step length, above 0; 1 is the natural one.

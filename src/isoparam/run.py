@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from isoparam.errors import SpecError
 from isoparam.optimizers import Optimizer
 
 Stopped = Literal["steps", "tol_grad", "callback", "non_finite"]
@@ -109,6 +110,8 @@ class Run:
         """
         from isoparam.plot import draw  # matplotlib is slow to import, and may be missing
 
+        if not (other is None or isinstance(other, Run)):
+            raise SpecError(f"plot: other={other!r} must be a second Run; for a file write run.plot(path='run.png')")
         return draw([self] if other is None else [self, other], path, published)
 
     def __repr__(self) -> str:

@@ -84,10 +84,15 @@ def check_method(method: str, optimizer: Optimizer) -> None:
         )
 
 
-def check_settings(problem: Any, schedule: Any, numerics: str, checkpoint_dir: str | None) -> None:
-    """Raise SpecError or BackendError for a problem that is none, and for what is not available yet."""
+def check_problem(problem: Any) -> None:
+    """Raise SpecError for what is no problem, such as the name of one."""
     if not isinstance(problem, Problem):
         raise SpecError(f"problem={problem!r} must be an isoparam.Problem; write isoparam.problems.get('scalar'), for instance")
+
+
+def check_settings(problem: Any, schedule: Any, numerics: str, checkpoint_dir: str | None) -> None:
+    """Raise SpecError or BackendError for a problem that is none, and for what is not available yet."""
+    check_problem(problem)
     check_schedule(schedule)
     if numerics not in ("fast", "exact"):
         raise SpecError(f"unknown numerics={numerics!r}; choose 'fast'")

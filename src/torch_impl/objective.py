@@ -208,6 +208,10 @@ def _filled(buffers: Mapping[str, Any]) -> set[str]:
 
 def _check_names(what: str, given: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     """Raise SpecError unless exactly these names are given."""
+    if not isinstance(given, Mapping):
+        raise SpecError(
+            f"{what} must be a dict by name, got {type(given).__name__}; write loss.module(run.values, run.variables)"
+        )
     if given.keys() != wanted.keys():
         wrong = sorted(set(given) ^ set(wanted))[0]
         verb = "lacks" if wrong in wanted else "has"

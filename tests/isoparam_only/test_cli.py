@@ -105,3 +105,8 @@ def test_lr_without_optimizer_or_recipe_is_refused():
 @pytest.mark.parametrize(("value", "expected"), [(0.9, float("inf")), (0.9 + 9e-13, 12.0), (1.8, 0.30103)])
 def test_digits_are_counted_relative_to_the_published_value(value, expected):
     assert console.digits(value, 0.9) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_write_that_fails_is_one_message(tmp_path):
+    with pytest.raises(SpecError, match=r"cannot write '.*gone.*x\.json': No such file or directory"):
+        cli.write(tmp_path / "gone" / "x.json", "{}")

@@ -201,3 +201,10 @@ def test_matplotlib_missing_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(BackendError, match=r"a plot needs matplotlib.*: pip install 'isoparam\[plot\]'$"):
         a_run().plot()
+
+
+def test_a_file_in_the_place_of_the_second_run_is_refused():
+    with pytest.raises(
+        SpecError, match=r"other='run\.png' must be a second Run; for a file write run\.plot\(path='run\.png'\)"
+    ):
+        a_run().plot("run.png")

@@ -204,3 +204,8 @@ def test_a_dict_that_is_none_is_refused_by_name(key: str, value: Any) -> None:
     arguments = {"name": "p", "constraints": {"x": iso.Positive()}, "init": {"x": 1.0}, "loss": lambda v, b: v["x"]}
     with pytest.raises(iso.errors.SpecError, match=f"{key} must be a dict"):
         iso.Problem(**(arguments | {key: value}))
+
+
+def test_the_name_of_a_problem_is_no_problem():
+    with pytest.raises(SpecError, match=r"problem='scalar' must be an isoparam\.Problem; write isoparam\.problems\.get"):
+        iso.parity.compare("scalar")

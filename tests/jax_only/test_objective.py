@@ -120,6 +120,8 @@ def test_the_way_back_to_a_module(taken):
     assert np.array_equal(mean, np.zeros(5))
     with pytest.raises(SpecError, match="the module needs"):
         loss.module({**values, name: np.ones(3)})
+    with pytest.raises(SpecError, match=r"values must be a dict by name, got object; write loss\.module\(run\.values"):
+        loss.module(object())
 
 
 def test_pickle(taken):

@@ -265,6 +265,8 @@ def test_wrong_names_and_shapes(taken):
         loss.advance({"0.bias": values["0.bias"]}, loss.variables, BATCH, 0, 0)
     with pytest.raises(SpecError, match="needs"):
         loss.module({**values, "0.bias": np.ones(3)})
+    with pytest.raises(SpecError, match=r"values must be a dict by name, got object; write loss\.module\(run\.values"):
+        loss.module(object())
     with pytest.raises(SpecError, match=r"did you mean '1\.running_mean'"):
         loss.module(values, {"1.running_men": np.ones(8)})
 

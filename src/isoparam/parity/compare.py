@@ -13,7 +13,7 @@ from isoparam.parity.report import Report, Row
 from isoparam.parity.stages import Comparison, trace
 from isoparam.plan import Plan
 from isoparam.problem import Problem
-from isoparam.settings import plan_for
+from isoparam.settings import check_problem, plan_for
 from isoparam.train import train
 from isoparam.version import __version__
 
@@ -68,6 +68,7 @@ def compare(
         >>> report.ok
         True
     """
+    check_problem(problem)
     steps = whole("steps", steps)
     backends = [load(name) for name in BACKENDS]
     for name in BACKENDS:
