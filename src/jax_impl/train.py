@@ -16,6 +16,7 @@ from isoparam.batches import data_order
 from isoparam.plan import Piece, Plan, Rows, layout, pieces_of, probe
 from isoparam.problem import Problem
 from isoparam.run import Evaluation
+from isoparam.specs import Spec
 from jax_impl.flat import (
     DTYPES,
     Objective,
@@ -58,6 +59,7 @@ class Loop:
         # One program serves every chunk and every replay: the number of steps is an argument.
         self._program = jax.jit(partial(_chunk, plan, self._objective), donate_argnums=0)
         self._shown = jax.jit(lambda raw: values_of(plan.layout, leaves_of(plan.layout, raw))[1])
+        self._pulled = jax.jit(partial(_slopes, self._specs))
         _, self._places = pieces_of(plan.layout, plan.columns)
         self._ordered = bool(np.all(np.diff(self._places) == 1))
         raw = start(problem, plan.seed, plan.dtype, plan.device, plan.layout.method)
@@ -114,14 +116,10 @@ class Loop:
 
     def slopes(self) -> dict[str, np.ndarray]:
         """For each constrained parameter, of the shape of raw: exactly 0 where no value moves with that raw entry."""
-        result = {}
-        for name, raw in self._plan.layout.unflatten(to_numpy(self._raw)).items():
-            if name in self._specs:
-                with setting(self._plan.dtype, self._plan.device):
-                    leaf = jnp.asarray(raw, DTYPES[self._plan.dtype])
-                    value, pull = jax.vjp(partial(forward, self._specs[name]), leaf)
-                    result[name] = to_numpy(pull(jnp.asarray(probe(value.shape), value.dtype))[0])
-        return result
+        raw = self._plan.layout.unflatten(to_numpy(self._raw))
+        with setting(self._plan.dtype, self._plan.device):
+            leaves = {name: jnp.asarray(raw[name], DTYPES[self._plan.dtype]) for name in raw if name in self._specs}
+            return {name: to_numpy(slope) for name, slope in self._pulled(leaves).items()}
 
     def _indices(self, first: int, count: int) -> Any:
         """Row numbers, filled up to the capacity of a chunk so that one program serves every chunk."""
@@ -216,6 +214,15 @@ def _chunk(plan: Plan, objective: Objective, carry: Any, data: dict[str, Array],
 
     rows = jnp.where(count > 0, (first + count - 1) // every - first // every + 1, 0)
     return lax.fori_loop(np.int32(0), rows, record, (carry, table, kept))
+
+
+def _slopes(specs: Mapping[str, Spec], raw: dict[str, Array]) -> dict[str, Array]:
+    """The pull of the weights of `probe` through each map."""
+    result = {}
+    for name, leaf in raw.items():
+        value, pull = jax.vjp(partial(forward, specs[name]), leaf)
+        result[name] = pull(jnp.asarray(probe(value.shape), value.dtype))[0]
+    return result
 
 
 def _put(table: Array, parts: list[Array], row: Array) -> Array:
