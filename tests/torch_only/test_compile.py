@@ -223,6 +223,27 @@ def test_one_compiled_function_serves_several_specs(specs: list[iso.Spec]) -> No
         torch.testing.assert_close(compiled(spec, raw), forward(spec, raw), rtol=1e-15, atol=0)
 
 
+TWICE = {
+    "bounds": (iso.GreaterThan([1.0, 2.0]), iso.LessThan([3.0, 4.0])),
+    "boxes": (iso.Box([0.0, -np.inf], [1.0, np.inf]), iso.Box([-np.inf, 2.0], [1.0, np.inf])),
+}
+
+
+@pytest.mark.parametrize("specs", TWICE.values(), ids=TWICE)
+def test_two_specs_with_arrays_in_one_compiled_function(specs: tuple[iso.Spec, ...]) -> None:
+    """What a spec places on the device has a name of its own: torch refuses two tensors with the name of one function."""
+
+    def both(raw: torch.Tensor) -> list[torch.Tensor]:
+        return [forward(spec, raw) for spec in specs]
+
+    raw = torch.tensor([0.3, -1.2], dtype=torch.float64, requires_grad=True)
+    values = torch.compile(both, fullgraph=True, backend="aot_eager")(raw)
+    for value, spec in zip(values, specs, strict=True):
+        torch.testing.assert_close(value, forward(spec, raw), rtol=1e-15, atol=0)
+    (gradient,) = torch.autograd.grad(sum(value.sum() for value in values), raw)
+    assert torch.isfinite(gradient).all()
+
+
 @pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr Node")  # torch's own, from a strict export
 @pytest.mark.parametrize("strict", [True, False], ids=["strict", "traced"])
 def test_an_exported_module_can_be_trained(strict: bool) -> None:
