@@ -12,6 +12,7 @@
     └── ParityError(AssertionError)       two backends further apart than their budget
 
     SaturationWarning(UserWarning)        a parameter whose gradient has underflowed to exactly 0
+    StallWarning(UserWarning)             an LBFGS that no longer moves
 
 A message says what happened, where, why, and the next line to type.
 """
@@ -65,3 +66,7 @@ class ParityError(IsoparamError, AssertionError):
 
 class SaturationWarning(UserWarning):
     """The gradient of a parameter has underflowed to exactly 0: it cannot move any more."""
+
+
+class StallWarning(UserWarning):
+    """LBFGS repeats a step without moving: its tolerances are met, or losses no longer differ."""

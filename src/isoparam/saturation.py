@@ -39,9 +39,6 @@ class Saturation:
         far = {name for name in names if np.max(np.abs(raw[name]), initial=0.0) > SUSPECT}
         if not far:
             return
-        level, frame = 1, sys._getframe()
-        while frame.f_back is not None and frame.f_globals["__name__"].partition(".")[0] == "isoparam":
-            level, frame = level + 1, frame.f_back  # out to the line that called train
         for name, slope in loop.slopes().items():
             stuck = np.argwhere(slope == 0)
             if name in far and len(stuck):
@@ -52,5 +49,13 @@ class Saturation:
                     f"the derivative of {self._specs[name]} has underflowed to 0, so it cannot move any more; use a "
                     f"smaller lr, start further inside, or loosen the constraint",
                     SaturationWarning,
-                    stacklevel=level,
+                    stacklevel=caller(),
                 )
+
+
+def caller() -> int:
+    """The `stacklevel` with which a warning of the calling function points at the first line outside of isoparam."""
+    level, frame = 0, sys._getframe()
+    while frame.f_back is not None and frame.f_globals["__name__"].partition(".")[0] == "isoparam":
+        level, frame = level + 1, frame.f_back
+    return level

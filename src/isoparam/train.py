@@ -16,6 +16,7 @@ from isoparam.reads import check_reads
 from isoparam.run import Run, Stopped
 from isoparam.saturation import Saturation
 from isoparam.settings import check_settings, length_for, plan_for
+from isoparam.stall import warn_of_stall
 
 CHUNK_SECONDS = 0.2
 FIRST_CHUNK = 16
@@ -81,6 +82,7 @@ def train(
 
     Warns:
         SaturationWarning: once per parameter whose gradient has underflowed to exactly 0.
+        StallWarning: where LBFGS stood still at the end of its steps.
 
     Example:
         >>> import isoparam as iso
@@ -181,7 +183,9 @@ def _fit(loop: Any, session: _Session, steps: int, tol_grad: float | None, callb
             session.saturation.look(loop, before[-1]["raw"])
             if show is not None:
                 show(done, float(rows.loss[-1]), loop.values())
-    return session.finish(loop, "steps")
+    run = session.finish(loop, "steps")
+    warn_of_stall(session.plan, run.history["loss"], run.history["grad_norm"], tol_grad)
+    return run
 
 
 def _earliest(

@@ -63,7 +63,7 @@ def inverse(spec: Spec, value: Array, check: bool = True) -> Array:
         with jax.ensure_compile_time_eval():  # inside jit, operations on plain numbers are traced too
             inside = np.asarray(contains(spec, value))
         if not inside.all():
-            raise DomainError(_outside(spec, np.asarray(value), inside))
+            raise DomainError(spec.refusal(np.asarray(value), inside))
     return _apply(spec, value, "value", _checked(spec).raw_shape, RULES[type(spec)].inverse, moved=True)
 
 
@@ -209,14 +209,3 @@ def _check(spec: Spec, array: Any, name: str) -> None:
         raise SpecError(f"{spec}: {name} must be a JAX or numpy array, got {type(array).__name__}: use jnp.asarray({name})")
     if not jnp.issubdtype(array.dtype, jnp.floating):
         raise SpecError(f"{spec}: {name} must be floating, got {array.dtype}; write 1.0 for 1, or {name}.astype(float)")
-
-
-def _outside(spec: Spec, value: np.ndarray, inside: np.ndarray) -> str:
-    where = tuple(int(i) for i in np.argwhere(~inside)[0])
-    axis = spec.axis if isinstance(spec, VectorSpec) else None
-    shown = value[where] if axis is None else np.moveaxis(value, axis, -1)[where]
-    place = f" at {where}" if where else ""
-    return (
-        f"value {np.array2string(np.asarray(shown), threshold=8)}{place} is not inside {spec.facts.domain} of {spec}; "
-        f"move it inside, or start from project(spec, value) moved off the border"
-    )

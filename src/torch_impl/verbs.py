@@ -60,7 +60,7 @@ def inverse(spec: Spec, value: Array, check: bool = True) -> Array:
     if check and is_concrete(value):
         inside = contains(spec, value)
         if not bool(inside.all()):
-            raise DomainError(_outside(spec, value.detach().double().cpu().numpy(), inside.cpu().numpy()))
+            raise DomainError(spec.refusal(value.detach().double().cpu().numpy(), inside.cpu().numpy()))
     return _apply(spec, value, "value", _checked(spec).raw_shape, RULES[type(spec)].inverse, moved=True)
 
 
@@ -205,14 +205,3 @@ def _check(spec: Spec, array: Any, name: str) -> None:
         raise SpecError(f"{spec}: {name} must be a torch tensor, got {type(array).__name__}: use torch.as_tensor({name})")
     if not array.is_floating_point():
         raise SpecError(f"{spec}: {name} must be floating, got {array.dtype}; write 1.0 for 1, or {name}.double()")
-
-
-def _outside(spec: Spec, value: np.ndarray, inside: np.ndarray) -> str:
-    where = tuple(int(i) for i in np.argwhere(~inside)[0])
-    axis = spec.axis if isinstance(spec, VectorSpec) else None
-    shown = value[where] if axis is None else np.moveaxis(value, axis, -1)[where]
-    place = f" at {where}" if where else ""
-    return (
-        f"value {np.array2string(np.asarray(shown), threshold=8)}{place} is not inside {spec.facts.domain} of {spec}; "
-        f"move it inside, or start from project(spec, value) moved off the border"
-    )

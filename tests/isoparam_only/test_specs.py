@@ -186,3 +186,21 @@ def test_every_spec_class_is_in_the_catalogue() -> None:
     ours = {spec for spec in below(iso.Spec) if spec.__module__.startswith("isoparam.specs") and not spec.__abstractmethods__}
     families = {spec for spec in ours if spec.__module__ == "isoparam.specs.base"}
     assert ours - families == set(iso.catalogue())
+
+
+@pytest.mark.parametrize(
+    ("spec", "value", "cure"),
+    [
+        (iso.Simplex(), [0.5, 0.25, 0.5], "its sum is 1.25: write value / value.sum()"),
+        (iso.Simplex(), [1.5, -0.5], "start from project(spec, value)"),
+        (iso.SumToZero(), [0.5, 0.5], "its sum is 1: write value - value.mean()"),
+        (iso.UnitVector(), [3.0, 4.0], "its length is 5: divide by it"),
+        (iso.Positive(), -1.0, "start from project(spec, value)"),
+        (iso.Positive(), np.nan, "give finite numbers"),
+    ],
+    ids=["sum", "sign", "sum-to-zero", "length", "scalar", "nan"],
+)
+def test_a_refused_value_comes_with_a_cure_that_helps(spec, value, cure):
+    text = spec.refusal(np.asarray(value), np.asarray(False))
+    assert text.startswith("value ")
+    assert text.endswith(cure) or cure in text.rpartition("; ")[2]

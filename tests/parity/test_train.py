@@ -126,3 +126,24 @@ def test_a_hundred_parameters_in_two_interleaved_groups_are_recorded_under_their
         assert all(run.values[name] == pytest.approx(run.history[name][-1] + 0.01, abs=0.02) for name in names)
     for name, value in torch.values.items():
         assert relative(jax.values[name], value) < 1e-13, name
+
+
+OWN = r"above tol_grad=1e-12; its own tolerances end a step before it moves: LBFGS\(\.\.\., tolerance_grad=0"
+ROUNDING = "losses along the line no longer differ: leave line_search_fn None"  # where that is depends on the last bits
+
+
+@pytest.mark.parametrize(
+    ("backend", "more", "cure"),
+    [("torch", {}, OWN), ("jax", {}, OWN), ("torch", {"tolerance_grad": 0, "tolerance_change": 0}, ROUNDING)],
+    ids=["tolerances-torch", "tolerances-jax", "rounding-torch"],
+)
+def test_an_lbfgs_that_stands_still_says_so(backend, more, cure):
+    asked = iso.LBFGS(line_search_fn="strong_wolfe", **more)
+    with pytest.warns(iso.errors.StallWarning, match=cure) as caught:
+        run = iso.train(iso.problems.get("abo"), backend, optimizer=asked, steps=12, tol_grad=1e-12)
+    assert (run.stopped, len(caught)) == ("steps", 1)
+    assert caught[0].filename == __file__
+
+
+def test_an_lbfgs_that_moves_is_silent():
+    iso.train(iso.problems.get("abo"), "torch", optimizer=iso.LBFGS(max_iter=1, lr=0.01), steps=3)

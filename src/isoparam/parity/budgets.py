@@ -85,7 +85,7 @@ _MEASURED: tuple[tuple[str, str, Stage, float, float, float], ...] = (
     ("nist-mgh10", "LBFGS", "history", 1e-10, 2e-11, 3e-11),
 )
 
-SENSITIVE: Mapping[tuple[str, str], Mapping[Stage, Budget]] = {
+SENSITIVE: Mapping[tuple[str, str], Mapping[str, Budget]] = {
     (problem, optimizer): {
         stage: Budget(
             relative,
@@ -132,7 +132,7 @@ def budgets_for(
         raise SpecError(f"no budgets for dtype={dtype!r}; choose one of {known}")
     budgets: dict[str, Budget] = {stage: BUDGETS[stage, dtype, kind] for stage in STAGES}
     if (dtype, kind) == ("float64", "cpu"):
-        budgets |= SENSITIVE.get((problem or "", optimizer or ""), {})
+        budgets.update(SENSITIVE.get((problem or "", optimizer or ""), {}))
     for stage, change in (changes or {}).items():
         if stage not in budgets:
             raise SpecError(f"budgets has no stage {stage!r}; choose from {', '.join(map(repr, STAGES))}")

@@ -127,6 +127,23 @@ class Spec(ABC):
     def _value_shape(self, raw_shape: Shape) -> Shape:
         return raw_shape
 
+    def refusal(self, value: np.ndarray, inside: np.ndarray) -> str:
+        """What is wrong with a value of which some entries, vectors or matrices are not `inside`: the first of them."""
+        where = tuple(int(i) for i in np.argwhere(~inside)[0])
+        wrong = np.asarray(self._part(value, where))
+        place = f" at {where}" if where else ""
+        cure = "give finite numbers" if not np.isfinite(wrong).all() else self._cure(wrong)
+        return f"value {np.array2string(wrong, threshold=8)}{place} is not inside {self.facts.domain} of {self}; {cure}"
+
+    def _part(self, value: np.ndarray, where: tuple[int, ...]) -> Any:
+        """The entry, vector or matrix at an index of the batch axes."""
+        return value[where]
+
+    def _cure(self, wrong: np.ndarray) -> str:
+        """What to do about a finite value that is not inside."""
+        del wrong
+        return "move it inside, or start from project(spec, value) moved off the border"
+
     @abstractmethod
     def _check_shape(self, shape: Shape, name: str) -> None:
         """Raise SpecError unless an array called `name` ("raw" or "value") may have this shape."""
@@ -180,6 +197,9 @@ class VectorSpec(Spec):
                 f"{self}: a {name} of shape {tuple(shape)} is empty along axis {self.axis}; "
                 f"it needs at least {self.smallest[name]} there"
             )
+
+    def _part(self, value: np.ndarray, where: tuple[int, ...]) -> Any:
+        return np.moveaxis(value, self.axis, -1)[where]
 
     def _resized(self, shape: Shape, change: int) -> Shape:
         sizes = list(shape)

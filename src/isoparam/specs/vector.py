@@ -59,6 +59,11 @@ class Simplex(VectorSpec):
     def border(self, value: np.ndarray) -> Border:
         return Border(above(value, 0.0) if value.shape[-1] > 1 else np.empty(0), 0.25)
 
+    def _cure(self, wrong: np.ndarray) -> str:
+        if (wrong <= 0).any():
+            return super()._cure(wrong)
+        return f"its sum is {wrong.sum():.17g}: write value / value.sum(), or train float32 weights with dtype='float32'"
+
 
 @dataclass(frozen=True)
 class Ordered(VectorSpec):
@@ -209,6 +214,9 @@ class SumToZero(VectorSpec):
     def border(self, value: np.ndarray) -> Border:
         return Border(np.empty(0))
 
+    def _cure(self, wrong: np.ndarray) -> str:
+        return f"its sum is {wrong.sum():.3g}: write value - value.mean(), or train float32 numbers with dtype='float32'"
+
 
 @dataclass(frozen=True)
 class UnitVector(VectorSpec):
@@ -260,3 +268,7 @@ class UnitVector(VectorSpec):
 
     def border(self, value: np.ndarray) -> Border:
         return Border(np.empty(0))
+
+    def _cure(self, wrong: np.ndarray) -> str:
+        length = np.linalg.norm(wrong)
+        return f"its length is {length:.17g}: divide by it, or train float32 numbers with dtype='float32'"
