@@ -15,7 +15,7 @@ ELSEWHERE = {
     "isoparam": {"__version__", "borders", "errors", "parity", "problems", "sinks"},
     "isoparam.torch": {"RULES"},
     "isoparam.jax": {"RULES"},
-    "isoparam.parity": {"BUDGETS", "STAGES"},
+    "isoparam.parity": {"BUDGETS", "SENSITIVE", "STAGES"},
 }
 PAGES = {
     "isoparam": "isoparam",
@@ -23,6 +23,7 @@ PAGES = {
     "isoparam.jax": "jax",
     "isoparam.specs": "specs",
     "isoparam.parity": "parity",
+    "isoparam.sinks": "monitoring",
 }
 
 
