@@ -69,7 +69,7 @@ def _ratios(verdicts: list[Verdict]) -> Table:
     for heading in ("what", "ratio", "bar", ""):
         table.add_column(heading, justify="left" if heading == "what" else "right")
     for verdict in verdicts:
-        table.add_row(verdict.what, f"{verdict.ratio:.2f}", verdict.bar, "holds" if verdict.holds else "BROKEN")
+        table.add_row(verdict.what, f"{verdict.ratio:.3g}", verdict.bar, "holds" if verdict.holds else "BROKEN")
     return table
 
 

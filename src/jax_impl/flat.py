@@ -58,15 +58,18 @@ def descent(layout: Layout, flat: Array, grads: Array, maximize: bool) -> Array:
 
 
 def norm_of(grads: Array, dtype: Any) -> Array:
-    """The 2-norm along the last axis, right at any scale: squares beyond `dtype` are taken of rescaled numbers."""
+    """The 2-norm of a vector, right at any scale: squares beyond `dtype` are taken of rescaled numbers."""
     low, high, up = NORM_RANGES[jnp.finfo(dtype).bits]
     grads = grads.astype(dtype)
-    plain = jnp.sqrt(jnp.sum(jnp.square(grads), axis=-1))
-    scale = jnp.where(plain > high, 1 / up, jnp.where(plain < low, up, 1.0)).astype(dtype)
-    # Chosen entry by entry: XLA would take a common factor out of the sum, and square it.
-    big, small = (plain > high)[..., None], (plain < low)[..., None]
-    scaled = jnp.where(big, grads * (1 / up), jnp.where(small, grads * up, grads))
-    return jnp.sqrt(jnp.sum(jnp.square(scaled), axis=-1)) / scale
+    plain = jnp.sqrt(jnp.sum(jnp.square(grads)))
+
+    def rescaled() -> Array:
+        # Chosen entry by entry: XLA would take a common factor out of the sum, and square it.
+        scaled = jnp.where(plain > high, grads * (1 / up), grads * up)
+        norm = jnp.sqrt(jnp.sum(jnp.square(scaled)))
+        return jnp.where(plain > high, norm * up, norm / up)
+
+    return lax.cond((plain >= low) & (plain <= high), lambda: plain, rescaled)
 
 
 class Objective:
