@@ -60,7 +60,7 @@ def test_built_in_problems_stay_within_budget_on_a_gpu(name):
 
 @pytest.mark.parametrize("name", [name for name in problems.names() if name not in COMPARED])
 def test_regressions_stay_within_1e_13_for_1000_adam_steps(name):
-    """lr=1e-3, the default of Adam; with 0.05 Adam circles the minimum of the gauss regressions and magnifies roundings."""
+    """With lr=1e-3, the default of Adam."""
     report = compare(problems.get(name), steps=1000, optimizer=iso.Adam(lr=1e-3))
     assert max(row.relative for row in report.rows if row.stage in ("training", "history")) <= 1e-13
 
