@@ -195,10 +195,11 @@ def test_every_spec_class_is_in_the_catalogue() -> None:
         (iso.Simplex(), [1.5, -0.5], "start from project(spec, value)"),
         (iso.SumToZero(), [0.5, 0.5], "its sum is 1: write value - value.mean()"),
         (iso.UnitVector(), [3.0, 4.0], "its length is 5: divide by it"),
+        (iso.UnitVector(), [0.0, 0.0], "it has no direction"),
         (iso.Positive(), -1.0, "start from project(spec, value)"),
         (iso.Positive(), np.nan, "give finite numbers"),
     ],
-    ids=["sum", "sign", "sum-to-zero", "length", "scalar", "nan"],
+    ids=["sum", "sign", "sum-to-zero", "length", "no length", "scalar", "nan"],
 )
 def test_a_refused_value_comes_with_a_cure_that_helps(spec, value, cure):
     text = spec.refusal(np.asarray(value), np.asarray(False))

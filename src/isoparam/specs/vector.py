@@ -271,4 +271,6 @@ class UnitVector(VectorSpec):
 
     def _cure(self, wrong: np.ndarray) -> str:
         length = np.linalg.norm(wrong)
+        if length == 0:
+            return "it has no direction: give any other vector"
         return f"its length is {length:.17g}: divide by it, or train float32 numbers with dtype='float32'"
