@@ -6,7 +6,7 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
         "OptaxState",
     ): "optax hands its state to the caller; torch's optimizer keeps its own, so there is no such class",
     (
-        "derivatives.py",
+        "kernels/derivatives.py",
         "settings_for",
     ): "JAX can forbid float64 and broadcasting between ranks, which rules and derivatives need; torch has no such settings",
     (

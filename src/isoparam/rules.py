@@ -13,11 +13,17 @@ RuleClass = TypeVar("RuleClass", bound=type)
 VERBS = ("forward", "inverse", "log_abs_det", "project", "contains")
 
 
+def absent(spec: Spec, array: Any) -> Any:
+    """In place of a verb that has no meaning for a spec: the reason stands in `spec.absent`, where the verb finds it first."""
+    raise SpecError(f"{spec} has no such verb: {dict(spec.absent)}")
+
+
 class Rule(ABC, Generic[Array]):
     """One spec in one framework: a namespace of pure static functions, never instantiated.
 
     Arrays arrive checked, as float32 or float64, with the axis of a vector spec moved to the end;
-    the public verbs in `verbs.py` do that once for all rules.
+    the public verbs in `verbs.py` do that once for all rules. Where a verb has no meaning a rule says
+    `log_abs_det = staticmethod(absent)`, and the reason stands in `spec.absent`.
     """
 
     @staticmethod

@@ -13,8 +13,8 @@ from jax import Array
 from isoparam.errors import SpecError, StaleGraphError
 from isoparam.monitoring import Log, Reading, check_grads, check_names, total
 from isoparam.specs import Spec
-from jax_impl.derivatives import settings_for
 from jax_impl.flat import to_numpy
+from jax_impl.kernels.derivatives import settings_for
 from jax_impl.module import _declared, _leaf, _named_modules
 from jax_impl.tree import _array, _is_floating, _named_leaves, _specs
 from jax_impl.verbs import forward, is_concrete

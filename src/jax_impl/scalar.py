@@ -10,8 +10,8 @@ from jax import Array
 from isoparam.rules import Rule
 from isoparam.specs import Affine, Box, GreaterThan, Interval, LessThan, Positive, Real, UnitInterval
 from jax_impl.constants import affine_like, bound_like, numbers_like, parts_like
-from jax_impl.elementary import divided, exp, expm1, log, shielded, two_sum
-from jax_impl.kernels import between, between_inverse, between_log_slope, sigmoid, softplus, softplus_inverse
+from jax_impl.kernels.elementary import divided, exp, expm1, log, shielded, two_sum
+from jax_impl.kernels.links import between, between_inverse, between_log_slope, sigmoid, softplus, softplus_inverse
 from jax_impl.registry import RULES
 
 

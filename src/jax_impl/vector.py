@@ -6,12 +6,12 @@ from jax import Array
 
 from isoparam.rules import Rule
 from isoparam.specs import Ordered, PositiveOrdered, Simplex, SumToZero, UnitVector
-from jax_impl.helmert import helmert_gather, helmert_log, helmert_logsumexp, helmert_softmax, helmert_spread
-from jax_impl.projections import project_ordered, project_simplex, project_sum_to_zero
+from jax_impl.kernels.helmert import helmert_gather, helmert_log, helmert_logsumexp, helmert_softmax, helmert_spread
+from jax_impl.kernels.projections import project_ordered, project_simplex, project_sum_to_zero
+from jax_impl.kernels.sphere import log_length, unit
+from jax_impl.kernels.sums import before, cumsum, sum_once
 from jax_impl.registry import RULES
 from jax_impl.scalar import gap, gap_inverse, gap_log_slope
-from jax_impl.sphere import log_length, unit
-from jax_impl.sums import before, cumsum, sum_once
 
 
 @RULES.implements(Simplex)

@@ -1,6 +1,6 @@
 """The public verbs: check the arguments once, move the axis, call the rule, give back the dtype that came in."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -11,8 +11,11 @@ from jax.core import Tracer
 
 from isoparam.errors import DomainError, SpecError
 from isoparam.specs import Spec, VectorSpec
-from jax_impl.derivatives import settings_for
+from jax_impl.kernels.derivatives import settings_for
 from jax_impl.registry import RULES
+
+SHAPED = ("forward", "inverse", "project")
+"""The verbs whose result has the axes of a value or of a raw; the others have one result per value."""
 
 
 def forward(spec: Spec, raw: Array) -> Array:
@@ -34,7 +37,7 @@ def forward(spec: Spec, raw: Array) -> Array:
         >>> forward(iso.Simplex(), jnp.zeros(3)).tolist()
         [0.25, 0.25, 0.25, 0.25]
     """
-    return _apply(spec, raw, "raw", _checked(spec).value_shape, RULES[type(spec)].forward, moved=True)
+    return _apply(spec, "forward", raw)
 
 
 def inverse(spec: Spec, value: Array, check: bool = True) -> Array:
@@ -64,7 +67,10 @@ def inverse(spec: Spec, value: Array, check: bool = True) -> Array:
             inside = np.asarray(contains(spec, value))
         if not inside.all():
             raise DomainError(spec.refusal(np.asarray(value), inside))
-    return _apply(spec, value, "value", _checked(spec).raw_shape, RULES[type(spec)].inverse, moved=True)
+    raw = _apply(spec, "inverse", value)
+    if check and is_concrete(raw) and not np.isfinite(np.asarray(raw)).all():
+        raise DomainError(spec.unreachable(np.asarray(value)))
+    return raw
 
 
 def log_abs_det(spec: Spec, raw: Array) -> Array:
@@ -74,7 +80,8 @@ def log_abs_det(spec: Spec, raw: Array) -> Array:
         One number per entry (scalar specs), per vector, or per matrix.
 
     Raises:
-        SpecError: for something that is no floating array, or a shape that does not fit the spec.
+        SpecError: for something that is no floating array, a shape that does not fit the spec, or a spec whose map has no
+            such number; its `absent` says why.
 
     Example:
         >>> import isoparam as iso, jax.numpy as jnp
@@ -82,7 +89,7 @@ def log_abs_det(spec: Spec, raw: Array) -> Array:
         >>> log_abs_det(iso.Positive(link="exp"), jnp.asarray([1.0, 2.0])).tolist()
         [1.0, 2.0]
     """
-    return _apply(spec, raw, "raw", _checked(spec).value_shape, RULES[type(spec)].log_abs_det, moved=False)
+    return _apply(spec, "log_abs_det", raw)
 
 
 def project(spec: Spec, point: Array) -> Array:
@@ -101,7 +108,7 @@ def project(spec: Spec, point: Array) -> Array:
         >>> project(iso.Simplex(), jnp.asarray([2.0, 0.0])).tolist()
         [1.0, 0.0]
     """
-    return _apply(spec, point, "value", _checked(spec).raw_shape, RULES[type(spec)].project, moved=True)
+    return _apply(spec, "project", point)
 
 
 def contains(spec: Spec, value: Array) -> Array:
@@ -120,12 +127,7 @@ def contains(spec: Spec, value: Array) -> Array:
         >>> contains(iso.Positive(), jnp.asarray([1.0, 0.0])).tolist()
         [True, False]
     """
-    rule = RULES[type(_checked(spec))]
-
-    def within(spec: Spec, wide: Array) -> Array:
-        return rule.contains(spec, wide, float(jnp.finfo(value.dtype).eps))
-
-    return _apply(spec, value, "value", spec.raw_shape, within, moved=False)
+    return _apply(spec, "contains", value)
 
 
 def raw_shape(spec: Spec, value_shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -180,20 +182,29 @@ def is_concrete(array: Any) -> bool:
     return not isinstance(array, Tracer)
 
 
-def _apply(
-    spec: Spec, array: Any, name: str, result_shape: Callable[..., Any], rule: Callable[..., Array], moved: bool
-) -> Array:
-    """Check `array`, run `rule` on it in float32 or float64 with the axis of a vector spec last, and undo both."""
-    _check(spec, array, name)
-    result_shape(array.shape)
+def applied(spec: Spec, verb: str, array: Array, *settings: Any) -> Array:
+    """A verb of the rule on a float32 or float64 array of a checked shape: what rules of specs made of other specs call.
+
+    Here the axis of a vector spec moves to the end, and back where the result has it.
+    """
+    rule = getattr(RULES[type(spec)], verb)
+    axis = spec.axis if isinstance(spec, VectorSpec) else -1
+    result = rule(spec, array if axis == -1 else jnp.moveaxis(array, axis, -1), *settings)
+    return jnp.moveaxis(result, -1, axis) if axis != -1 and verb in SHAPED else result
+
+
+def _apply(spec: Spec, verb: str, array: Any) -> Array:
+    """Check `array`, run the verb on it in float32 or float64, and give back the dtype that came in."""
+    name = "raw" if verb in ("forward", "log_abs_det") else "value"
+    _check(_checked(spec), array, name)
+    if verb in spec.absent:
+        raise SpecError(f"{spec} has no {verb}: {spec.absent[verb]}")
+    spec.value_shape(array.shape) if name == "raw" else spec.raw_shape(array.shape)
     with settings_for(array):
         array = jnp.asarray(array)
         dtype = array.dtype
         wide = array if dtype in (jnp.float32, jnp.float64) else array.astype(jnp.float32)
-        axis = spec.axis if isinstance(spec, VectorSpec) else -1
-        result = rule(spec, wide if axis == -1 else jnp.moveaxis(wide, axis, -1))
-        if moved and axis != -1:
-            result = jnp.moveaxis(result, -1, axis)
+        result = applied(spec, verb, wide, float(jnp.finfo(dtype).eps)) if verb == "contains" else applied(spec, verb, wide)
         return result.astype(dtype) if jnp.issubdtype(result.dtype, jnp.floating) else result
 
 

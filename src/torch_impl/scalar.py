@@ -10,8 +10,8 @@ from torch import Tensor as Array
 from isoparam.rules import Rule
 from isoparam.specs import Affine, Box, GreaterThan, Interval, LessThan, Positive, Real, UnitInterval
 from torch_impl.constants import affine_like, bound_like, numbers_like, parts_like
-from torch_impl.elementary import divided, exp, expm1, log, shielded, two_sum
-from torch_impl.kernels import between, between_inverse, between_log_slope, sigmoid, softplus, softplus_inverse
+from torch_impl.kernels.elementary import divided, exp, expm1, log, shielded, two_sum
+from torch_impl.kernels.links import between, between_inverse, between_log_slope, sigmoid, softplus, softplus_inverse
 from torch_impl.registry import RULES
 
 

@@ -6,12 +6,12 @@ from torch import Tensor as Array
 
 from isoparam.rules import Rule
 from isoparam.specs import Ordered, PositiveOrdered, Simplex, SumToZero, UnitVector
-from torch_impl.helmert import helmert_gather, helmert_log, helmert_logsumexp, helmert_softmax, helmert_spread
-from torch_impl.projections import project_ordered, project_simplex, project_sum_to_zero
+from torch_impl.kernels.helmert import helmert_gather, helmert_log, helmert_logsumexp, helmert_softmax, helmert_spread
+from torch_impl.kernels.projections import project_ordered, project_simplex, project_sum_to_zero
+from torch_impl.kernels.sphere import log_length, unit
+from torch_impl.kernels.sums import before, cumsum, sum_once
 from torch_impl.registry import RULES
 from torch_impl.scalar import gap, gap_inverse, gap_log_slope
-from torch_impl.sphere import log_length, unit
-from torch_impl.sums import before, cumsum, sum_once
 
 
 @RULES.implements(Simplex)

@@ -1,6 +1,6 @@
 """The public verbs: check the arguments once, move the axis, call the rule, give back the dtype that came in."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,9 @@ from torch._C._functorch import is_functorch_wrapped_tensor  # pyright: ignore[r
 from isoparam.errors import DomainError, SpecError
 from isoparam.specs import Spec, VectorSpec
 from torch_impl.registry import RULES
+
+SHAPED = ("forward", "inverse", "project")
+"""The verbs whose result has the axes of a value or of a raw; the others have one result per value."""
 
 
 def forward(spec: Spec, raw: Array) -> Array:
@@ -32,7 +35,7 @@ def forward(spec: Spec, raw: Array) -> Array:
         >>> forward(iso.Simplex(), torch.zeros(3)).tolist()
         [0.25, 0.25, 0.25, 0.25]
     """
-    return _apply(spec, raw, "raw", _checked(spec).value_shape, RULES[type(spec)].forward, moved=True)
+    return _apply(spec, "forward", raw)
 
 
 def inverse(spec: Spec, value: Array, check: bool = True) -> Array:
@@ -60,8 +63,11 @@ def inverse(spec: Spec, value: Array, check: bool = True) -> Array:
     if check and is_concrete(value):
         inside = contains(spec, value)
         if not bool(inside.all()):
-            raise DomainError(spec.refusal(value.detach().double().cpu().numpy(), inside.cpu().numpy()))
-    return _apply(spec, value, "value", _checked(spec).raw_shape, RULES[type(spec)].inverse, moved=True)
+            raise DomainError(spec.refusal(_numbers(value), inside.cpu().numpy()))
+    raw = _apply(spec, "inverse", value)
+    if check and is_concrete(raw) and not bool(torch.isfinite(raw).all()):
+        raise DomainError(spec.unreachable(_numbers(value)))
+    return raw
 
 
 def log_abs_det(spec: Spec, raw: Array) -> Array:
@@ -71,7 +77,8 @@ def log_abs_det(spec: Spec, raw: Array) -> Array:
         One number per entry (scalar specs), per vector, or per matrix.
 
     Raises:
-        SpecError: for something that is no floating array, or a shape that does not fit the spec.
+        SpecError: for something that is no floating array, a shape that does not fit the spec, or a spec whose map has no
+            such number; its `absent` says why.
 
     Example:
         >>> import isoparam as iso, torch
@@ -79,7 +86,7 @@ def log_abs_det(spec: Spec, raw: Array) -> Array:
         >>> log_abs_det(iso.Positive(link="exp"), torch.tensor([1.0, 2.0])).tolist()
         [1.0, 2.0]
     """
-    return _apply(spec, raw, "raw", _checked(spec).value_shape, RULES[type(spec)].log_abs_det, moved=False)
+    return _apply(spec, "log_abs_det", raw)
 
 
 def project(spec: Spec, point: Array) -> Array:
@@ -98,7 +105,7 @@ def project(spec: Spec, point: Array) -> Array:
         >>> project(iso.Simplex(), torch.tensor([2.0, 0.0])).tolist()
         [1.0, 0.0]
     """
-    return _apply(spec, point, "value", _checked(spec).raw_shape, RULES[type(spec)].project, moved=True)
+    return _apply(spec, "project", point)
 
 
 def contains(spec: Spec, value: Array) -> Array:
@@ -117,12 +124,7 @@ def contains(spec: Spec, value: Array) -> Array:
         >>> contains(iso.Positive(), torch.tensor([1.0, 0.0])).tolist()
         [True, False]
     """
-    rule = RULES[type(_checked(spec))]
-
-    def within(spec: Spec, wide: Array) -> Array:
-        return rule.contains(spec, wide, float(torch.finfo(value.dtype).eps))
-
-    return _apply(spec, value, "value", spec.raw_shape, within, moved=False)
+    return _apply(spec, "contains", value)
 
 
 def raw_shape(spec: Spec, value_shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -178,19 +180,32 @@ def is_concrete(array: Any) -> bool:
     return type(array).__name__ != "FakeTensor" and not is_functorch_wrapped_tensor(array)
 
 
-def _apply(
-    spec: Spec, array: Any, name: str, result_shape: Callable[..., Any], rule: Callable[..., Array], moved: bool
-) -> Array:
-    """Check `array`, run `rule` on it in float32 or float64 with the axis of a vector spec last, and undo both."""
-    _check(spec, array, name)
-    result_shape(array.shape)
+def applied(spec: Spec, verb: str, array: Array, *settings: Any) -> Array:
+    """A verb of the rule on a float32 or float64 array of a checked shape: what rules of specs made of other specs call.
+
+    Here the axis of a vector spec moves to the end, and back where the result has it.
+    """
+    rule = getattr(RULES[type(spec)], verb)
+    axis = spec.axis if isinstance(spec, VectorSpec) else -1
+    result = rule(spec, array if axis == -1 else torch.movedim(array, axis, -1), *settings)
+    return torch.movedim(result, -1, axis) if axis != -1 and verb in SHAPED else result
+
+
+def _apply(spec: Spec, verb: str, array: Any) -> Array:
+    """Check `array`, run the verb on it in float32 or float64, and give back the dtype that came in."""
+    name = "raw" if verb in ("forward", "log_abs_det") else "value"
+    _check(_checked(spec), array, name)
+    if verb in spec.absent:
+        raise SpecError(f"{spec} has no {verb}: {spec.absent[verb]}")
+    spec.value_shape(array.shape) if name == "raw" else spec.raw_shape(array.shape)
     dtype = array.dtype
     wide = array if dtype in (torch.float32, torch.float64) else array.float()
-    axis = spec.axis if isinstance(spec, VectorSpec) else -1
-    result = rule(spec, wide if axis == -1 else torch.movedim(wide, axis, -1))
-    if moved and axis != -1:
-        result = torch.movedim(result, -1, axis)
+    result = applied(spec, verb, wide, torch.finfo(dtype).eps) if verb == "contains" else applied(spec, verb, wide)
     return result.to(dtype) if result.is_floating_point() else result
+
+
+def _numbers(value: Array) -> Any:
+    return value.detach().double().cpu().numpy()
 
 
 def _checked(spec: Any) -> Spec:

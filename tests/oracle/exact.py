@@ -1,9 +1,10 @@
 """The third witness: every spec written down again, from its definition, in 50-digit arithmetic; never code under test.
 
 A formula gives `forward`, `inverse`, `log_abs_det`, `pullback` (J^T w) and `log_abs_det_gradient` of one vector, as mpmath
-numbers. A scalar spec is a vector of independent entries whose log_abs_det has one number per entry. Bounds arrive as
-the numbers that the dtype holds. `exact` evaluates a formula with more and more digits until 50 of them stand still,
-so that no formula has to care about cancellation.
+numbers. A scalar spec is a vector of independent entries whose log_abs_det has one number per entry. A matrix arrives as a
+list of its rows (raw too, where its `raw_rank` is 2); every result is a flat list, row by row, and log_abs_det a list of
+one. Bounds arrive as the numbers that the dtype holds. `exact` evaluates a formula with more and more digits until 50 of
+them stand still, so that no formula has to care about cancellation.
 """
 
 from collections.abc import Callable

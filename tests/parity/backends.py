@@ -11,7 +11,7 @@ import torch
 
 from budgets import PARITY
 from isoparam import torch as torch_side
-from samples import SAMPLES, Sample, points, vectors
+from samples import SAMPLES, Sample, batches, points
 
 TESTS = Path(__file__).parent.parent
 IN_ONE_GRAPH = [sample for sample in SAMPLES if PARITY[sample.name, "forward"].float64_compiled is not None]
@@ -30,7 +30,7 @@ TORCH, JAX = _loaded("torch_only"), _loaded("jax_only")
 @cache
 def raws(sample: Sample, dtype: str) -> list[np.ndarray]:
     """The dense grid of a scalar spec, or batches of vectors."""
-    return [sample.spread(points(dtype, count=4000))] if sample.is_scalar else vectors(sample, dtype)
+    return [sample.spread(points(dtype, count=4000))] if sample.is_scalar else batches(sample, dtype)
 
 
 @cache
@@ -49,8 +49,8 @@ def _asked(sample: Sample, value: torch.Tensor) -> torch.Tensor:
     inside, normal = torch_side.contains(sample.spec, value), value.abs() >= torch.finfo(value.dtype).tiny
     if sample.is_scalar:
         return (inside & normal).all(-1) if sample.core else inside & normal
-    zeros_too = normal | (value == 0) if sample.name in ("sum-to-zero", "unit-vector") else normal
-    return inside & zeros_too.all(-1)
+    usable = torch.ones_like(inside) if sample.usable is None else torch.tensor(sample.usable(value.numpy()))
+    return inside & usable & (normal | (value == 0)).reshape(*inside.shape, -1).all(-1)
 
 
 def _cotangent(sample: Sample, raw: np.ndarray) -> np.ndarray:

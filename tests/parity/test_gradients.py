@@ -35,10 +35,10 @@ def test_jacobians_and_hessians_agree(sample: Sample, dtype: str) -> None:
 
     @jax.jit
     def by_jax(raw: jax.Array) -> tuple[jax.Array, jax.Array]:
-        value = partial(jax_side.forward, sample.spec)
+        value = sample.flat(jax_side.forward)
         return jax.jacrev(value)(raw), jax.hessian(lambda x: jnp.sum(weights * value(x)))(raw)
 
-    value = partial(torch_side.forward, sample.spec)
+    value = sample.flat(torch_side.forward)
     for row in turning_points(sample).astype(dtype):
         raw = torch.tensor(row)
         with jax.enable_x64(True):

@@ -85,7 +85,7 @@ def check(sample: Sample, got: torch.Tensor, want: np.ndarray, allowed: float) -
 @pytest.mark.parametrize("mode", MODES)
 def test_first_derivatives(sample: Sample, mode: str) -> None:
     for raw in turning_points(sample):
-        got = MODES[mode](lambda x: forward(sample.spec, x), torch.tensor(raw))
+        got = MODES[mode](sample.flat(forward), torch.tensor(raw))
         check(sample, got, true_jacobian(sample, raw), JACOBIAN.allowed)
 
 
@@ -94,7 +94,7 @@ def test_first_derivatives(sample: Sample, mode: str) -> None:
 def test_second_derivatives(sample: Sample, mode: str) -> None:
     weights = weights_of(sample)
     for raw in turning_points(sample):
-        got = SECOND_MODES[mode](lambda x: torch.sum(torch.tensor(weights) * forward(sample.spec, x)), torch.tensor(raw))
+        got = SECOND_MODES[mode](lambda x: torch.sum(torch.tensor(weights) * sample.flat(forward)(x)), torch.tensor(raw))
         check(sample, got, true_hessian(sample, raw, weights), HESSIAN.allowed)
 
 
@@ -106,7 +106,7 @@ def test_forward_through_vmap_through_forward(sample: Sample) -> None:
         raw, along = torch.tensor(row), torch.cos(torch.arange(1.0, len(row) + 1, dtype=torch.float64))
 
         def slope(x: torch.Tensor, along: torch.Tensor = along) -> torch.Tensor:
-            return torch.func.jvp(lambda y: torch.sum(weights * forward(sample.spec, y)), (x,), (along,))[1]
+            return torch.func.jvp(lambda y: torch.sum(weights * sample.flat(forward)(y)), (x,), (along,))[1]
 
         got = torch.func.jvp(lambda x: torch.func.vmap(slope, in_dims=1)(torch.stack([x, 2 * x], 1)), (raw,), (along,))[1]
         alone = [factor * torch.func.grad(slope)(factor * raw) @ along for factor in (1, 2)]
@@ -118,17 +118,25 @@ def test_gradgradcheck_agrees(sample: Sample) -> None:
     """torch's own finite differences, of first and second derivatives, in reverse and forward mode."""
     raw = torch.tensor(turning_points(sample)[-1] % 2.0 - 0.9, requires_grad=True)
     scale = max(1.0, sample.added_bound)
-    assert torch.autograd.gradcheck(lambda x: forward(sample.spec, x) / scale, raw, check_forward_ad=True, atol=1e-6)
-    assert torch.autograd.gradgradcheck(lambda x: forward(sample.spec, x) / scale, raw, atol=1e-5)
+    value = sample.flat(forward)
+    assert torch.autograd.gradcheck(lambda x: value(x) / scale, raw, check_forward_ad=True, atol=1e-6)
+    assert torch.autograd.gradgradcheck(lambda x: value(x) / scale, raw, atol=1e-5)
+
+
+def rows_of(sample: Sample, raws: torch.Tensor) -> torch.Tensor:
+    """Flat rows of values from flat rows of raw."""
+    if sample.is_scalar:
+        return forward(sample.spec, raws)
+    return forward(sample.spec, raws.reshape(-1, *sample.core)).reshape(raws.shape[0], -1)
 
 
 def all_values(raws: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {sample.name: forward(sample.spec, raws[sample.name]) for sample in SAMPLES}
+    return {sample.name: rows_of(sample, raws[sample.name]) for sample in SAMPLES}
 
 
 def all_gradients(raws: dict[str, torch.Tensor], weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     def total(sample: Sample, raw: torch.Tensor) -> torch.Tensor:
-        return torch.sum(weights[sample.name] * forward(sample.spec, raw))
+        return torch.sum(weights[sample.name] * rows_of(sample, raw))
 
     return {sample.name: torch.func.grad(lambda x, sample=sample: total(sample, x))(raws[sample.name]) for sample in SAMPLES}
 

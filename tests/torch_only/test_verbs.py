@@ -1,5 +1,7 @@
 """What the verbs promise in PyTorch: shapes, dtypes, axes, bounds, limits, inverses and determinants."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,11 +9,12 @@ import torch
 import isoparam as iso
 from isoparam.errors import DomainError, SpecError
 from isoparam.torch import RULES, contains, forward, initial, inverse, log_abs_det, project, raw_shape
-from samples import DTYPES, SAMPLES, SCALARS, VECTORS, Sample
+from samples import DTYPES, SAMPLES, SCALARS, SHAPED, VECTORS, Sample, volume_of
 
 each_sample = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
 each_scalar = pytest.mark.parametrize("sample", SCALARS, ids=lambda sample: sample.name)
 each_vector = pytest.mark.parametrize("sample", VECTORS, ids=lambda sample: sample.name)
+each_shaped = pytest.mark.parametrize("sample", SHAPED, ids=lambda sample: sample.name)
 each_dtype = pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
 
 
@@ -35,11 +38,13 @@ def test_shapes_and_dtypes_come_back(sample: Sample, batch: tuple[int, ...], dty
     assert value.shape == sample.spec.value_shape(raw.shape)
     assert raw.shape == raw_shape(sample.spec, value.shape)
     batch = raw.shape if sample.is_scalar else batch
-    assert log_abs_det(sample.spec, raw).shape == batch
+    determinants = [log_abs_det(sample.spec, raw)] if sample.has("log_abs_det") else []
+    nearest = [project(sample.spec, value)] if sample.has("project") else []
+    assert [determinant.shape for determinant in determinants] == [batch] * len(determinants)
+    assert [point.shape for point in nearest] == [value.shape] * len(nearest)
     assert contains(sample.spec, value).shape == batch
     assert contains(sample.spec, value).dtype == torch.bool
-    assert project(sample.spec, value).shape == value.shape
-    for result in (value, log_abs_det(sample.spec, raw), project(sample.spec, value), inverse(sample.spec, value, check=False)):
+    for result in (value, *determinants, *nearest, inverse(sample.spec, value, check=False)):
         assert result.dtype == dtype
 
 
@@ -79,12 +84,13 @@ def test_values_lie_inside_and_come_from_their_raw(sample: Sample) -> None:
     again = inverse(sample.spec, value)
     # An error of 3 ULP of the value is an error of 3 ULP / derivative in raw; raw is within (-4, 4) here.
     size = np.abs(value.numpy())
-    size = np.max(size, axis=-1, keepdims=True) if sample.name == "sum-to-zero" else size  # whose entries come of the others
+    if sample.volume == "surface" or sample.forward_unit == "norm":  # where entries come of one another
+        size = np.max(size, axis=tuple(range(1, size.ndim)), keepdims=True)
     room = 3 * np.spacing(np.maximum(size, sample.added_bounds))
     if sample.is_scalar:
         slope = np.exp(log_abs_det(sample.spec, raw).numpy())
         assert (np.abs(again.numpy() - raw.numpy()) <= room / slope + 1e-15).all()
-    elif sample.name != "unit-vector":  # whose inverse is the raw of length 1
+    elif sample.unique:
         torch.testing.assert_close(again, raw, rtol=1e-13, atol=1e-13)
     back = forward(sample.spec, again)
     assert (np.abs(back.numpy() - value.numpy()) <= 2 * room).all()
@@ -92,28 +98,25 @@ def test_values_lie_inside_and_come_from_their_raw(sample: Sample) -> None:
 
 @each_sample
 def test_log_abs_det_is_that_of_the_jacobian(sample: Sample) -> None:
+    if not sample.has("log_abs_det"):
+        with pytest.raises(SpecError, match="has no log_abs_det: "):
+            log_abs_det(sample.spec, some_raw(sample, 5))
+        return
     raw = some_raw(sample, 5)
     for row, stated in zip(raw, log_abs_det(sample.spec, raw), strict=True):
-        jacobian = torch.func.jacrev(lambda x: forward(sample.spec, x))(row).reshape(-1, row.numel())
-        torch.testing.assert_close(volume(sample, jacobian), stated.sum(), rtol=1e-13, atol=1e-13)
+        jacobian = torch.func.jacrev(sample.flat(forward))(row.reshape(-1))
+        np.testing.assert_allclose(volume_of(sample, jacobian.numpy()), stated.sum(), rtol=1e-13, atol=1e-13)
 
 
-def volume(sample: Sample, jacobian: torch.Tensor) -> torch.Tensor:
-    """log |det| of a Jacobian, in the volume that the spec states."""
-    if sample.name in ("sum-to-zero", "unit-vector"):  # of the surface: the product of the singular values that are not 0
-        sizes = torch.linalg.svdvals(jacobian)
-        return torch.sum(torch.log(sizes[: min(jacobian.shape[0] - 1, jacobian.shape[1])]))
-    square = jacobian[: jacobian.shape[1]]  # a simplex has one value more than raw; its volume is that of the first ones
-    return torch.linalg.slogdet(square).logabsdet
-
-
-@each_vector
-@pytest.mark.parametrize("size", [1, 2, 7])
-def test_log_abs_det_of_other_sizes(sample: Sample, size: int) -> None:
-    (value_size,) = sample.spec.value_shape((size,))
-    raw = initial(sample.spec, (value_size,), np.random.Generator(np.random.Philox(size)), torch.float64)
-    jacobian = torch.func.jacfwd(lambda x: forward(sample.spec, x))(raw)
-    torch.testing.assert_close(volume(sample, jacobian), log_abs_det(sample.spec, raw), rtol=1e-13, atol=1e-13)
+@each_shaped
+def test_log_abs_det_of_other_sizes(sample: Sample) -> None:
+    for shape in sample.raws if sample.has("log_abs_det") else ():
+        resized = replace(sample, raws=(shape, shape))
+        generator = np.random.Generator(np.random.Philox(shape[0]))
+        raw = initial(sample.spec, sample.spec.value_shape(shape), generator, torch.float64)
+        jacobian = torch.func.jacfwd(resized.flat(forward))(raw.reshape(-1))
+        stated = log_abs_det(sample.spec, raw)
+        np.testing.assert_allclose(volume_of(resized, jacobian.numpy()), stated, rtol=1e-13, atol=1e-13)
 
 
 def test_a_simplex_of_one_weight_has_no_raw() -> None:

@@ -1,8 +1,10 @@
 """What every spec is: frozen data that compares by content and knows its shapes."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
+from math import isqrt
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
@@ -99,6 +101,15 @@ class Spec(ABC):
 
     kind: ClassVar[Kind]
     facts: ClassVar[Facts]
+    raw_rank: ClassVar[int]
+    """How many of the last axes of raw make one value; the others are batch axes."""
+    value_rank: ClassVar[int]
+    """How many of the last axes of a value make one value: 0 for a scalar spec, 1 for a vector, 2 for a matrix."""
+
+    @property
+    def absent(self) -> Mapping[str, str]:
+        """{verb: why it has no meaning here}; the verb raises SpecError with that reason."""
+        return {}
 
     def raw_shape(self, value_shape: Shape) -> Shape:
         """Shape of raw for a value of this shape; SpecError where no value has it."""
@@ -135,6 +146,13 @@ class Spec(ABC):
         cure = "give finite numbers" if not np.isfinite(wrong).all() else self._cure(wrong)
         return f"value {np.array2string(wrong, threshold=8)}{place} is not inside {self.facts.domain} of {self}; {cure}"
 
+    def unreachable(self, value: np.ndarray) -> str:
+        """What to say of a value that lies in the set while its raw would not be finite."""
+        return (
+            f"value {np.array2string(np.asarray(value), threshold=8)} lies in {self.facts.domain} of {self}, but its raw "
+            "would not be finite; move it off there"
+        )
+
     def _part(self, value: np.ndarray, where: tuple[int, ...]) -> Any:
         """The entry, vector or matrix at an index of the batch axes."""
         return value[where]
@@ -154,6 +172,8 @@ class ScalarSpec(Spec):
     """Acts on every entry by itself: raw and value have equal shapes, and array bounds broadcast into them."""
 
     kind: ClassVar[Kind] = "scalar"
+    raw_rank: ClassVar[int] = 0
+    value_rank: ClassVar[int] = 0
 
     def __post_init__(self) -> None:
         _ = self._bound_shape  # kept from here on: torch.compile cannot enter the lock of a cached_property
@@ -182,6 +202,8 @@ class VectorSpec(Spec):
     """Acts on one axis, by default the last; every other axis is a batch axis."""
 
     kind: ClassVar[Kind] = "vector"
+    raw_rank: ClassVar[int] = 1
+    value_rank: ClassVar[int] = 1
     smallest: ClassVar[dict[str, int]]
     axis: int = field(default=-1, kw_only=True)
 
@@ -198,6 +220,13 @@ class VectorSpec(Spec):
                 f"it needs at least {self.smallest[name]} there"
             )
 
+    def unreachable(self, value: np.ndarray) -> str:
+        """What to say of a value that lies in the set while its raw would not be finite."""
+        return (
+            f"value {np.array2string(np.asarray(value), threshold=8)} lies in {self.facts.domain} of {self}, but its raw "
+            "would not be finite; move it off there"
+        )
+
     def _part(self, value: np.ndarray, where: tuple[int, ...]) -> Any:
         return np.moveaxis(value, self.axis, -1)[where]
 
@@ -205,6 +234,45 @@ class VectorSpec(Spec):
         sizes = list(shape)
         sizes[self.axis] += change
         return tuple(sizes)
+
+
+@dataclass(frozen=True)
+class MatrixSpec(Spec):
+    """Acts on the last two axes of the value; every other axis is a batch axis.
+
+    Raw has its free entries along its last axis, or, where `raw_rank` is 2, along its last two.
+    """
+
+    kind: ClassVar[Kind] = "matrix"
+    raw_rank: ClassVar[int] = 1
+    value_rank: ClassVar[int] = 2
+
+    def _check_shape(self, shape: Shape, name: str) -> None:
+        rank = self.raw_rank if name == "raw" else self.value_rank
+        if len(shape) < rank:
+            raise SpecError(
+                f"{self}: a {name} of shape {tuple(shape)} has too few axes; it needs {rank}, behind any batch axes"
+            )
+
+
+def square_side(spec: Spec, shape: Shape) -> int:
+    """The side of a value of square matrices; SpecError for others, or without entries."""
+    if shape[-1] != shape[-2] or shape[-1] == 0:
+        raise SpecError(
+            f"{spec}: a value of shape {tuple(shape)} is no square matrix; its last two axes must be equal, at least 1"
+        )
+    return shape[-1]
+
+
+def triangle_side(spec: Spec, count: int, *, diagonal: bool) -> int:
+    """n of the n by n matrix whose lower triangle has `count` entries, its `diagonal` counted or not; SpecError for none."""
+    root = isqrt(8 * count + 1)
+    side = (root - 1) // 2 if diagonal else (root + 1) // 2
+    sizes = [n * (n + 1) // 2 if diagonal else n * (n - 1) // 2 for n in (side, side + 1)]
+    if sizes[0] != count or side == 0:
+        wanted = " or ".join(map(str, sizes if side else sizes[1:]))
+        raise SpecError(f"{spec}: a raw with {count} entries along its last axis fills no triangle; {wanted} do")
+    return side
 
 
 def as_bound(owner: str, name: str, bound: Any, *, infinite: bool = False) -> Bound:

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor as Array
 
-from torch_impl.derivatives import with_rule
-from torch_impl.elementary import LN2, exponent_of, half_digits, log1p, power_below, shielded, times_power, two_sum
-from torch_impl.sums import on_one_grid
+from torch_impl.kernels.derivatives import with_rule
+from torch_impl.kernels.elementary import LN2, exponent_of, half_digits, log1p, power_below, shielded, times_power, two_sum
+from torch_impl.kernels.sums import on_one_grid
 
 
 class Measured(NamedTuple):

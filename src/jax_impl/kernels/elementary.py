@@ -11,7 +11,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import Array, lax
 
-from jax_impl.derivatives import with_slope
+from jax_impl.kernels.derivatives import with_slope
 
 # ln 2 as a rounded number and its tail.
 LN2 = {"float32": (0.6931471824645996, -1.904654323148236e-09), "float64": (0.6931471805599453, 2.3190468138462996e-17)}

@@ -1,13 +1,13 @@
 """Maps through the Helmert matrix H, whose orthonormal rows sum to 0, along the last axis."""
 
-import torch
-from torch import Tensor as Array
+import jax.numpy as jnp
+from jax import Array
 
-from torch_impl.constants import helmert_like
-from torch_impl.derivatives import with_rule
-from torch_impl.elementary import exp, expm1, log, two_sum
-from torch_impl.kernels import log_ratio
-from torch_impl.sums import after, before, cumsum, on_one_grid, reverse_cumsum, sum_once
+from jax_impl.constants import helmert_like
+from jax_impl.kernels.derivatives import with_rule
+from jax_impl.kernels.elementary import exp, expm1, log, two_sum
+from jax_impl.kernels.links import log_ratio
+from jax_impl.kernels.sums import after, before, cumsum, on_one_grid, reverse_cumsum, sum_once
 
 
 @with_rule(
@@ -36,7 +36,7 @@ def helmert_softmax_centred(x: Array) -> Array:
 
 
 @with_rule(
-    push=lambda x, y, tangent: torch.sum(helmert_softmax_centred(x) * _helmert_transposed(tangent), dim=-1),
+    push=lambda x, y, tangent: jnp.sum(helmert_softmax_centred(x) * _helmert_transposed(tangent), axis=-1),
     pull=lambda x, y, cotangent: _helmert_pull(helmert_softmax_centred(x)) * cotangent[..., None],
 )
 def helmert_logsumexp(x: Array) -> Array:
@@ -48,7 +48,7 @@ def helmert_logsumexp(x: Array) -> Array:
 
 def helmert_log(y: Array) -> Array:
     """H log y: the inverse of `helmert_softmax`, free of the scale of y."""
-    top = torch.amax(y, dim=-1, keepdim=True)
+    top = jnp.max(y, axis=-1, keepdims=True)
     logs = log_ratio(y, top, y - top, y + top)
     return _helmert(logs, cumsum(logs))
 
@@ -75,7 +75,7 @@ def helmert_gather(x: Array) -> Array:
 def _helmert_exponents(x: Array) -> tuple[Array, Array, Array]:
     """max z, z - max z and its rounding error for z = H^T x, to twice the precision: |z| may be in the hundreds."""
     z, z_tail = _helmert_transposed_twice(x)
-    peak = torch.amax(z, dim=-1, keepdim=True)
+    peak = jnp.max(z, axis=-1, keepdims=True)
     gap, error = two_sum(z, -peak)
     z_tail = z_tail + error
     exponent = gap + z_tail
@@ -96,22 +96,22 @@ def _helmert_transposed_twice(x: Array) -> tuple[Array, Array]:
 
 def _softmax_derivative(y: Array, tangent: Array) -> Array:
     """(diag y - y y^T) tangent, measured from the largest weight so that nothing cancels at a vertex. Symmetric."""
-    largest = torch.arange(y.shape[-1], device=y.device) == torch.argmax(y, dim=-1, keepdim=True)
-    others = torch.where(largest, 0.0, y)
-    offset = tangent - torch.sum(torch.where(largest, tangent, 0.0), dim=-1, keepdim=True)
-    change = others * (offset - torch.sum(others * offset, dim=-1, keepdim=True))
-    return torch.where(largest, -torch.sum(change, dim=-1, keepdim=True), change)
+    largest = jnp.arange(y.shape[-1]) == jnp.argmax(y, axis=-1, keepdims=True)
+    others = jnp.where(largest, 0.0, y)
+    offset = tangent - jnp.sum(jnp.where(largest, tangent, 0.0), axis=-1, keepdims=True)
+    change = others * (offset - jnp.sum(others * offset, axis=-1, keepdims=True))
+    return jnp.where(largest, -jnp.sum(change, axis=-1, keepdims=True), change)
 
 
 def _helmert(u: Array, sums: Array) -> Array:
     """H u, N numbers to N - 1, given the cumulative sums of u: row j is (u_1 + ... + u_j - j u_(j+1))/sqrt(j (j+1))."""
     matrix = helmert_like(u[..., 1:])
-    rows = torch.arange(1, u.shape[-1], dtype=u.dtype, device=u.device)
+    rows = jnp.arange(1, u.shape[-1], dtype=u.dtype)
     return (matrix.ahead + matrix.ahead_rest) * (sums[..., :-1] - rows * u[..., 1:])
 
 
 def _helmert_pull(u: Array) -> Array:
-    return _helmert(u, torch.cumsum(u, dim=-1))
+    return _helmert(u, jnp.cumsum(u, axis=-1))
 
 
 def _helmert_transposed(t: Array) -> Array:

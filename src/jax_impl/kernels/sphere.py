@@ -5,9 +5,9 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-from jax_impl.derivatives import with_rule
-from jax_impl.elementary import LN2, exponent_of, half_digits, log1p, power_below, shielded, times_power, two_sum
-from jax_impl.sums import on_one_grid
+from jax_impl.kernels.derivatives import with_rule
+from jax_impl.kernels.elementary import LN2, exponent_of, half_digits, log1p, power_below, shielded, times_power, two_sum
+from jax_impl.kernels.sums import on_one_grid
 
 
 class Measured(NamedTuple):

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 from jax import Array, lax
 
-from jax_impl.derivatives import with_rule
+from jax_impl.kernels.derivatives import with_rule
 
 
 def on_one_grid(x: Array, size: float) -> tuple[Array, Array]:

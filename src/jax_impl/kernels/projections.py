@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from jax_impl.sums import on_one_grid, sum_once
+from jax_impl.kernels.sums import on_one_grid, sum_once
 
 
 def project_simplex(point: Array) -> Array:

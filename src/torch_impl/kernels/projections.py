@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor as Array
 
-from torch_impl.sums import on_one_grid, sum_once
+from torch_impl.kernels.sums import on_one_grid, sum_once
 
 
 def project_simplex(point: Array) -> Array:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor as Array
 
-from torch_impl.derivatives import with_slope
+from torch_impl.kernels.derivatives import with_slope
 
 # ln 2 as a rounded number and its tail.
 LN2 = {

@@ -2,22 +2,24 @@
 
 from typing import Any
 
-import jax.numpy as jnp
-from jax import Array, lax
+import torch
+from torch import Tensor as Array
 
-from jax_impl.derivatives import with_slope
-from jax_impl.elementary import LN2, atanh, divided, exp, expm1, log, log1p, shielded, tanh
+from torch_impl.kernels.derivatives import with_slope
+from torch_impl.kernels.elementary import LN2, atanh, divided, exp, expm1, log, log1p, shielded, tanh
 
 
 def decay(x: Array) -> Array:
     """e = exp(-|x|)."""
     # twin: torch.compile differentiates this body under torch.func, so there it is written without |x|.
-    return exp(-lax.abs(x))
+    return exp(torch.where(x < 0, x, -x) if torch.compiler.is_compiling() else -torch.abs(x))
 
 
 def smaller(x: Array) -> Array:
     """sigmoid(-|x|) = e/(1 + e), the smaller of sigmoid(x) and sigmoid(-x)."""
     # twin: eager torch calls its own kernel, since only the slope is differentiated there; JAX and compiled torch fuse this.
+    if not torch.compiler.is_compiling():
+        return torch.sigmoid(-torch.abs(x))
     e = decay(x)
     return e / (1 + e)
 
@@ -30,23 +32,27 @@ def _sigmoid_curvature(x: Array) -> Array:
 def sigmoid_slope(x: Array) -> Array:
     """sigmoid'(x) = s(1 - s) with s = sigmoid(-|x|): never falsely zero, unlike the same with sigmoid(x)."""
     s = smaller(x)
-    return s - s * s
+    return torch.addcmul(s, s, s, value=-1)
 
 
 @with_slope(sigmoid_slope)
 def sigmoid(x: Array) -> Array:
     """1/(1 + exp(-x))."""
     # twin: eager torch calls its own kernel, since only the slope is differentiated there; JAX and compiled torch fuse this.
+    if not torch.compiler.is_compiling():
+        return torch.sigmoid(x)
     e = decay(x)
-    return jnp.where(x < 0, e, 1.0) / (1 + e)
+    return torch.where(x < 0, e, 1.0) / (1 + e)
 
 
 @with_slope(sigmoid)
 def softplus(x: Array) -> Array:
     """log(1 + exp(x)) = max(x, 0) + log1p(e)."""
     # twin: eager torch calls its own kernel, since only the slope is differentiated there; JAX and compiled torch fuse this.
+    if not torch.compiler.is_compiling():
+        return torch.logaddexp(x, torch.zeros_like(x))
     tail = log1p(decay(x))
-    return jnp.where(x < 0, tail, x + tail)
+    return torch.where(x < 0, tail, x + tail)
 
 
 @with_slope(lambda y: -1 / expm1(-y))
@@ -56,21 +62,21 @@ def softplus_inverse(y: Array) -> Array:
     Around its zero at ln 2, from ln 1.5 to 1.3, as log1p(2 expm1(y - ln 2)); elsewhere log(expm1(y)); above 40 it is y.
     At both seams the two cost the same: each has the smaller error where it is used.
     """
-    ln2, ln2_tail = LN2[y.dtype.name]
+    ln2, ln2_tail = LN2[y.dtype]
     near = (y > 0.405465) & (y < 1.3)
-    # Under jax.debug_nans a nan of the part not taken would stop the program.
-    middle = log1p(2 * expm1((jnp.where(near, y, 1.0) - shielded(ln2, y)) - ln2_tail))
-    outer = log(expm1(jnp.minimum(y, 40.0)))
-    return jnp.where(y > 40, y, jnp.where(near, middle, outer))
+    # Under torch.func torch.compile differentiates this body, where a nan of the part not taken would show.
+    middle = log1p(2 * expm1((torch.where(near, y, 1.0) - shielded(ln2, y)) - ln2_tail))
+    outer = log(expm1(torch.clamp(y, max=40.0)))
+    return torch.where(y > 40, y, torch.where(near, middle, outer))
 
 
 def log_ratio(left: Array, right: Array, half_difference: Array, half_sum: Any) -> Array:
     """log(left/right), accurate where the two are close: there 2 atanh(half_difference/half_sum)."""
     near = (left < 3 * right) & (right < 3 * left)
     quotient = left / right
-    whole = (quotient > jnp.finfo(left.dtype).tiny) & (quotient < jnp.inf)
-    far = jnp.where(whole, log(jnp.where(whole, quotient, 1.0)), log(left) - log(right))
-    return jnp.where(near, 2 * atanh(jnp.where(near, divided(half_difference, half_sum), 0.0)), far)
+    whole = (quotient > torch.finfo(left.dtype).tiny) & (quotient < torch.inf)
+    far = torch.where(whole, log(torch.where(whole, quotient, 1.0)), log(left) - log(right))
+    return torch.where(near, 2 * atanh(torch.where(near, divided(half_difference, half_sum), 0.0)), far)
 
 
 def _between_curvature(raw: Array, half: Any, rate: float, steep: bool) -> Array:
@@ -94,13 +100,13 @@ def between(
     """mid + half tanh(x/2) with x = rate raw, measured from the nearest of low, mid and high so that no digit is lost."""
     x = rate * raw
     gap = _steep(x, half, 2 / (1 + decay(x))) if steep else (2 * half) * smaller(x)
-    outer = jnp.where(x < 0, low + gap, high - gap)
+    outer = torch.where(x < 0, low + gap, high - gap)
     if not crosses:
         return outer
     rise = half * tanh((rate / 2) * raw)
     if steep:  # raw / 2 may underflow where half * raw / 2 does not
-        rise = jnp.where((raw > -1e-30) & (raw < 1e-30), (half * (rate / 2)) * raw, rise)
-    return jnp.where((x > -1) & (x < 1), mid + (shielded(mid_tail, raw) + rise), outer)
+        rise = torch.where((raw > -1e-30) & (raw < 1e-30), (half * (rate / 2)) * raw, rise)
+    return torch.where((x > -1) & (x < 1), mid + (shielded(mid_tail, raw) + rise), outer)
 
 
 def _between_inverse_slope(
@@ -124,12 +130,12 @@ def between_log_slope(raw: Array, log_peak: Any, log_far: Any, rate: float) -> A
     """log of the derivative of `between`: log_peak at 0, log_far - |x| - 2 log1p(e) in the tails, x = rate raw."""
     x = rate * raw
     inner = (x > -2) & (x < 2)
-    t = jnp.where(inner, tanh((rate / 2) * raw), 0.0)
-    outer = (log_far + jnp.where(x < 0, x, -x)) - 2 * log1p(decay(x))
-    return jnp.where(inner, log_peak + log1p(-t * t), outer)
+    t = torch.where(inner, tanh((rate / 2) * raw), 0.0)
+    outer = (log_far + torch.where(x < 0, x, -x)) - 2 * log1p(decay(x))
+    return torch.where(inner, log_peak + log1p(-t * t), outer)
 
 
 def _steep(x: Array, half: Any, factor: Array) -> Array:
     """half exp(-|x|) factor, with half between two roots of the exponential where that underflows before the product."""
     root = decay(x / 2)
-    return jnp.where((x < -40) | (x > 40), (half * root) * (root * factor), half * (decay(x) * factor))
+    return torch.where((x < -40) | (x > 40), (half * root) * (root * factor), half * (decay(x) * factor))

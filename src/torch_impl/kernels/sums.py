@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor as Array
 
-from torch_impl.derivatives import with_rule
+from torch_impl.kernels.derivatives import with_rule
 
 
 def on_one_grid(x: Array, size: float) -> tuple[Array, Array]:

@@ -1,0 +1,1 @@
+"""The arithmetic behind the rules: elementary functions, sums, links, projections; no specs."""

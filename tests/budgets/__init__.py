@@ -1,0 +1,50 @@
+"""Every tolerance of the proof battery, as data with its cause. A number is raised only with a measured value and a reason.
+
+ACCURACY  each backend against 50 digits, in the unit of `oracle.judge.unit_of`.
+PARITY    torch against JAX, in the same units, on a dense grid; measured, so that a number that is too generous fails too.
+
+Each file holds the rows of the sample file of its name.
+"""
+
+from budgets import (
+    balls,
+    correlation,
+    covariance,
+    norms,
+    planes,
+    rotations,
+    scalars,
+    series,
+    simplexes,
+    stochastic,
+    structure,
+    triangles,
+    vectors,
+)
+from budgets.budget import ACCURACY, HESSIAN, IN_COMPILE, JACOBIAN, Budget
+
+FAMILIES = (
+    scalars,
+    vectors,
+    simplexes,
+    stochastic,
+    balls,
+    planes,
+    series,
+    triangles,
+    covariance,
+    correlation,
+    rotations,
+    norms,
+    structure,
+)
+ACCURACY_EXCEPTIONS = {row: budget for family in FAMILIES for row, budget in family.ACCURACY.items()}
+PARITY = {row: budget for family in FAMILIES for row, budget in family.PARITY.items()}
+
+
+def accuracy(backend: str, sample: str, verb: str) -> Budget:
+    """What a backend may miss the true value by."""
+    return ACCURACY_EXCEPTIONS.get((backend, sample, verb), ACCURACY[verb])
+
+
+__all__ = ["ACCURACY_EXCEPTIONS", "HESSIAN", "IN_COMPILE", "JACOBIAN", "PARITY", "Budget", "accuracy"]

@@ -1,0 +1,57 @@
+"""What every test runs over: one row per sample of a spec, and the points at which it is tried. Data, no framework.
+
+A constraint without a row here fails `test_every_spec_has_a_sample_row`. Each file holds the rows of the spec file of its name.
+"""
+
+from samples import (
+    balls,
+    correlation,
+    covariance,
+    norms,
+    planes,
+    rotations,
+    scalars,
+    series,
+    simplexes,
+    stochastic,
+    structure,
+    triangles,
+    vectors,
+)
+from samples.sample import DTYPES, REACH, Sample, batches, points, turning_points, volume_of, weights_of
+
+SAMPLES = (
+    *scalars.ROWS,
+    *vectors.ROWS,
+    *simplexes.ROWS,
+    *stochastic.ROWS,
+    *balls.ROWS,
+    *planes.ROWS,
+    *series.ROWS,
+    *triangles.ROWS,
+    *covariance.ROWS,
+    *correlation.ROWS,
+    *rotations.ROWS,
+    *norms.ROWS,
+    *structure.ROWS,
+)
+SCALARS = tuple(sample for sample in SAMPLES if sample.is_scalar)
+VECTORS = tuple(sample for sample in SAMPLES if sample.spec.kind == "vector")
+MATRICES = tuple(sample for sample in SAMPLES if sample.spec.kind == "matrix")
+SHAPED = (*VECTORS, *MATRICES)
+
+__all__ = [
+    "DTYPES",
+    "MATRICES",
+    "REACH",
+    "SAMPLES",
+    "SCALARS",
+    "SHAPED",
+    "VECTORS",
+    "Sample",
+    "batches",
+    "points",
+    "turning_points",
+    "volume_of",
+    "weights_of",
+]

@@ -1,0 +1,5 @@
+"""Specs of `isoparam.specs.balls`."""
+
+from samples.sample import Sample
+
+ROWS: tuple[Sample, ...] = ()

@@ -1,0 +1,5 @@
+"""Specs of `isoparam.specs.simplexes`."""
+
+from samples.sample import Sample
+
+ROWS: tuple[Sample, ...] = ()
