@@ -1,7 +1,6 @@
 """The command line: `isoparam train | parity | problems | ...`. What a command needs is imported when it runs."""
 
 import json
-import os
 import sys
 from dataclasses import replace
 from enum import StrEnum
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from isoparam.errors import IsoparamError, SpecError
+from isoparam.files import check_files, write
 from isoparam.version import __version__
 
 if TYPE_CHECKING:
@@ -38,6 +38,13 @@ def main() -> None:
     except IsoparamError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(REFUSED)
+
+
+class One(StrEnum):
+    """One backend."""
+
+    TORCH = "torch"
+    JAX = "jax"
 
 
 class Where(StrEnum):
@@ -238,15 +245,33 @@ def problems(
 
 
 @app.command()
-def catalogue(spec: Annotated[str | None, typer.Argument(help="Show this spec in full.")] = None) -> None:
+def catalogue(
+    spec: Annotated[str | None, typer.Argument(help="Show this spec in full.")] = None,
+    backend: Annotated[One | None, typer.Option(help="Draw its map and derivative, computed there.")] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="FILE", help="Write that picture here: .png, .svg, .pdf.")] = None,
+) -> None:
     """List the constraints, or show one in full."""
     from isoparam import console
 
     screen = console.screen()
     if spec is None:
+        if backend is not None or plot is not None:
+            raise SpecError("a picture is of one spec: isoparam catalogue Interval --backend torch")
         console.show_catalogue(screen)
-    else:
-        console.show_spec(screen, spec)
+        return
+    chosen = console.spec_named(spec)
+    if plot is not None and backend is None:
+        raise SpecError(f"--plot {plot} needs --backend torch or --backend jax, which computes what is drawn")
+    check_files(plot)
+    console.show_spec(screen, chosen)
+    if backend is None:
+        return
+    from isoparam import sketch
+
+    picture = sketch.sketch(chosen, backend.value)
+    typer.echo("\n" + sketch.as_text(picture))
+    if plot is not None:
+        sketch.draw_sketch(picture, plot)
 
 
 def asked_optimizer(problem: "Problem", algorithm: Algorithm | None, lr: float | None) -> "Optimizer | None":
@@ -267,25 +292,3 @@ def asked_optimizer(problem: "Problem", algorithm: Algorithm | None, lr: float |
     if problem.recipe is None:
         raise SpecError(f"--lr={lr} needs --optimizer, since problem {problem.name!r} has no recipe")
     return replace(problem.recipe.optimizer, lr=lr)
-
-
-def check_files(*files: Path | None) -> None:
-    """Raise SpecError for a file that cannot be written, before the work is done and lost."""
-    for file in files:
-        if file is None:
-            continue
-        folder = file.absolute().parent
-        if file.is_dir() or not folder.is_dir():
-            raise SpecError(f"cannot write {str(file)!r}: it is a folder, or its folder does not exist")
-        if not os.access(file if file.exists() else folder, os.W_OK):
-            raise SpecError(f"cannot write {str(file)!r}: no permission")
-
-
-def write(file: Path | None, text: str) -> None:
-    """Write a file that was asked for."""
-    if file is None:
-        return
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:  # what check_files cannot foresee, such as a full disk
-        raise SpecError(f"cannot write {str(file)!r}: {error.strerror}") from None

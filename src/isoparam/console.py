@@ -61,18 +61,20 @@ def runs_as_data(problem: Problem, runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def show_catalogue(console: Console) -> None:
-    """Every spec in one table."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for title, width in (("spec", 15), ("domain", 17), ("raw size", 12), ("value from raw", None)):
-        table.add_column(title, width=width)
-    for spec in catalogue():
-        table.add_row(spec.__name__, spec.facts.domain, spec.facts.raw_size, spec.facts.formula)
-    console.print(table)
-    console.print("One in full: isoparam catalogue Interval", style="dim")
+    """Every spec, a table for each kind."""
+    for kind in dict.fromkeys(spec.kind for spec in catalogue()):
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for title, width in ((f"{kind} specs", 20), ("domain", 17), ("raw size", 12), ("value from raw", None)):
+            table.add_column(title, width=width)
+        for spec in catalogue():
+            if spec.kind == kind:
+                table.add_row(spec.__name__, spec.facts.domain, spec.facts.raw_size, spec.facts.formula)
+        console.print(table)
+    console.print("One in full: isoparam catalogue Interval; with its picture: --backend torch", style="dim")
 
 
-def show_spec(console: Console, name: str) -> None:
-    """One spec in full.
+def spec_named(name: str) -> type[Spec]:
+    """The spec of the catalogue with this name, in any case.
 
     Raises:
         SpecError: for an unknown name.
@@ -83,7 +85,11 @@ def show_spec(console: Console, name: str) -> None:
         names = ", ".join(spec.__name__ for spec in catalogue())
         hint = f"did you mean {known[close[0]].__name__}?" if close else f"there are: {names}"
         raise SpecError(f"unknown spec {name!r}; {hint}")
-    spec = known[name.lower()]
+    return known[name.lower()]
+
+
+def show_spec(console: Console, spec: type[Spec]) -> None:
+    """One spec in full."""
     console.print(f"{spec.__name__}({_signature(spec)}): {(spec.__doc__ or '').splitlines()[0]}", style="bold")
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="dim", no_wrap=True)

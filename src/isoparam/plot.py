@@ -68,7 +68,7 @@ def draw(runs: "Sequence[Run]", path: str | Path | None = None, published: Mappi
     grid = figure.subplots(rows, columns, sharex=True, squeeze=False).ravel()
     strokes = (UNDER, OVER) if len(runs) == 2 else (ALONE,)
     for axes, title in zip(grid, titles, strict=False):
-        _style(axes)
+        style(axes)
         if title == "difference":
             _difference(axes, runs)
         elif title in FIXED:
@@ -78,7 +78,7 @@ def draw(runs: "Sequence[Run]", path: str | Path | None = None, published: Mappi
     _label_steps(grid, len(titles), columns)
     _head(figure, runs, strokes, dotted=bool(set(published or {}) & set(names)), left_out=len(names) - PANELS)
     if path is not None:
-        _save(figure, path)
+        save(figure, path)
     return figure
 
 
@@ -212,7 +212,8 @@ def _log_where_wide(axes: "Axes", series: Sequence[np.ndarray]) -> None:
         axes.set_yscale("log")
 
 
-def _style(axes: "Axes") -> None:
+def style(axes: "Axes") -> None:
+    """The look of every panel."""
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     axes.grid(True, color="0.9", linewidth=0.7)
@@ -262,7 +263,8 @@ def _plain(name: str) -> str:
     return name.replace("$", r"\$")
 
 
-def _save(figure: "Figure", path: str | Path) -> None:
+def save(figure: "Figure", path: str | Path) -> None:
+    """Write a figure; SpecError where the file cannot be written."""
     try:
         figure.savefig(path)
     except OSError as error:

@@ -4,6 +4,7 @@ from torch_impl import contests as _contests  # noqa: F401  isoparam reaches the
 from torch_impl import pitfalls as _pitfalls  # noqa: F401
 from torch_impl import problems as _problems  # noqa: F401
 from torch_impl import scalar as _scalar  # noqa: F401  registers the rules
+from torch_impl import sketch as _sketch  # noqa: F401
 from torch_impl import train as _train  # noqa: F401
 from torch_impl import vector as _vector  # noqa: F401
 from torch_impl.attach import attach, detach

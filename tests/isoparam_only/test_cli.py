@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 import isoparam as iso
-from isoparam import cli, console, problems
+from isoparam import cli, console, files, problems
 from isoparam.errors import SpecError
 from isoparam.optimizers import LBFGS, SGD, Adam, AdamW
 
@@ -109,4 +109,4 @@ def test_digits_are_counted_relative_to_the_published_value(value, expected):
 
 def test_a_write_that_fails_is_one_message(tmp_path):
     with pytest.raises(SpecError, match=r"cannot write '.*gone.*x\.json': No such file or directory"):
-        cli.write(tmp_path / "gone" / "x.json", "{}")
+        files.write(tmp_path / "gone" / "x.json", "{}")

@@ -1,0 +1,34 @@
+"""One instance of every spec with the shape of a value: what the catalogue draws and the documentation shows."""
+
+from typing import NamedTuple
+
+from isoparam.specs.affine import Affine
+from isoparam.specs.base import Shape, Spec
+from isoparam.specs.box import Box
+from isoparam.specs.scalar import GreaterThan, Interval, LessThan, Positive, Real, UnitInterval
+from isoparam.specs.vector import Ordered, PositiveOrdered, Simplex, SumToZero, UnitVector
+
+
+class Example(NamedTuple):
+    """A spec and the shape of one value of it."""
+
+    spec: Spec
+    value_shape: Shape
+
+
+_EXAMPLES = (
+    Example(Real(), (1,)),
+    Example(Affine(1.0, 0.5), (1,)),
+    Example(Positive(), (1,)),
+    Example(GreaterThan(1.0), (1,)),
+    Example(LessThan(1.0), (1,)),
+    Example(Interval(-1.0, 2.0), (1,)),
+    Example(UnitInterval(), (1,)),
+    Example(Box([0.0, 0.5], [1.0, float("inf")]), (2,)),
+    Example(Simplex(), (3,)),
+    Example(Ordered(), (3,)),
+    Example(PositiveOrdered(), (3,)),
+    Example(SumToZero(), (3,)),
+    Example(UnitVector(), (3,)),
+)
+EXAMPLES = {type(example.spec): example for example in _EXAMPLES}
