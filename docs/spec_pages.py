@@ -1,6 +1,7 @@
 """Hook of mkdocs: one page per spec of the catalogue, from its docstring, its facts and the sources of its two rules."""
 
 import ast
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -46,15 +47,16 @@ def page(spec: type[iso.Spec]) -> str:
     facts = [f"| {name.replace('_', ' ')} | {_cell(fact)} |" for name, fact in vars(spec.facts).items()]
     return "\n".join(
         [
+            "---\nhide: [toc]\n---",
             f"# {spec.__name__}",
             "",
             f"::: isoparam.specs.{spec.__name__}",
             "    options:",
-            "      show_root_heading: false",
+            "      members: false",
             "",
             "## Facts",
             "",
-            "| | |",
+            "| fact | of this spec |",
             "|---|---|",
             *facts,
             "",
@@ -88,4 +90,4 @@ def rule_source(backend: str, spec: type[iso.Spec]) -> tuple[str, str]:
 
 def _cell(text: str) -> str:
     """Plain text in a cell of a table."""
-    return "`" + text.replace("|", "\\|").replace("`", "'") + "`"
+    return f"<code>{escape(text).replace('|', '&#124;')}</code>"

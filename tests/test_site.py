@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import isoparam as iso
+
 ROOT = Path(__file__).parent.parent
 # Modules, and tables that are read by their value.
 ELSEWHERE = {
@@ -73,3 +75,11 @@ def test_api_pages_show_every_public_name(site: Path, module: str) -> None:
 def test_no_sentence_of_a_docstring_became_a_heading(site: Path) -> None:
     for page in (site / "api").glob("*.html"):
         assert not re.search(r'<h\d id="[^"]*twin', page.read_text(encoding="utf-8")), page.name
+
+
+@pytest.mark.parametrize("spec", iso.catalogue(), ids=lambda spec: spec.__name__)
+def test_every_spec_has_a_page_with_both_rules(site: Path, spec: type[iso.Spec]) -> None:
+    text = (site / "specs" / f"{spec.__name__}.html").read_text(encoding="utf-8")
+    titles = re.findall(r'<span class="filename">(\w+_impl)/', text)
+    assert titles == ["torch_impl", "jax_impl"]
+    assert f'href="{spec.__name__}.html"' in (site / "specs" / "index.html").read_text(encoding="utf-8")
