@@ -25,6 +25,12 @@ def test_equal_specs_are_one_key(sample: Sample) -> None:
     assert {sample.spec: 1}[twin] == 1
 
 
+@each_sample
+def test_a_map_with_a_log_determinant_says_whether_raw_is_unique(sample: Sample) -> None:
+    """Bridges to other libraries must not offer as a bijection what is none."""
+    assert "log_abs_det" in sample.spec.absent or sample.spec.unique == sample.unique
+
+
 def test_no_two_samples_are_equal() -> None:
     assert len({sample.spec for sample in SAMPLES}) == len(SAMPLES)
 

@@ -111,6 +111,11 @@ class Spec(ABC):
         """{verb: why it has no meaning here}; the verb raises SpecError with that reason."""
         return {}
 
+    @property
+    def unique(self) -> bool:
+        """Whether a value has one raw only, so that the map is a bijection of raw onto the set."""
+        return True
+
     def raw_shape(self, value_shape: Shape) -> Shape:
         """Shape of raw for a value of this shape; SpecError where no value has it."""
         self._check_shape(value_shape, "value")

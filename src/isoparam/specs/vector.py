@@ -260,6 +260,11 @@ class UnitVector(VectorSpec):
     )
     smallest: ClassVar[dict[str, int]] = {"raw": 1, "value": 1}
 
+    @property
+    def unique(self) -> bool:
+        """Not: raw has a length, which the value has not."""
+        return False
+
     def start(self, value_shape: Shape) -> np.ndarray:
         """The first basis vector."""
         raw = np.zeros(self.raw_shape(value_shape))
