@@ -7,19 +7,19 @@ from jax import Array, lax
 from jax_impl.kernels.sums import on_one_grid, sum_once
 
 
-def project_simplex(point: Array) -> Array:
-    """max(point - t, 0) with t such that the entries sum to 1.
+def project_simplex(point: Array, total: float = 1.0) -> Array:
+    """max(point - t, 0) with t such that the entries sum to a positive total.
 
     Source: Held, Wolfe and Crowder (1974), "Validation of subgradient optimization", Mathematical Programming 6.
     """
     shifted = point - jnp.max(point, axis=-1, keepdims=True)
     descending = -jnp.sort(-shifted, axis=-1)
     counts = jnp.arange(1, point.shape[-1] + 1, dtype=point.dtype)
-    kept = jnp.where(descending > -1, descending, 0.0)  # an entry 1 below the largest is 0 in the projection
-    inside = (descending > -1) & (descending * counts > jnp.cumsum(kept, axis=-1) - 1)
+    kept = jnp.where(descending > -total, descending, 0.0)  # an entry `total` below the largest is 0 in the projection
+    inside = (descending > -total) & (descending * counts > jnp.cumsum(kept, axis=-1) - total)
     active = shifted >= jnp.min(jnp.where(inside, descending, 0.0), axis=-1, keepdims=True)
     size = jnp.sum(active, axis=-1, keepdims=True).astype(point.dtype)
-    threshold = (sum_once(jnp.where(active, shifted, 0.0)) - 1) / size
+    threshold = (sum_once(jnp.where(active, shifted, 0.0)) - total) / size
     return jnp.where(shifted > threshold, shifted - threshold, 0.0)
 
 

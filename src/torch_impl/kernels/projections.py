@@ -6,19 +6,19 @@ from torch import Tensor as Array
 from torch_impl.kernels.sums import on_one_grid, sum_once
 
 
-def project_simplex(point: Array) -> Array:
-    """max(point - t, 0) with t such that the entries sum to 1.
+def project_simplex(point: Array, total: float = 1.0) -> Array:
+    """max(point - t, 0) with t such that the entries sum to a positive total.
 
     Source: Held, Wolfe and Crowder (1974), "Validation of subgradient optimization", Mathematical Programming 6.
     """
     shifted = point - torch.amax(point, dim=-1, keepdim=True)
     descending = torch.sort(shifted, dim=-1, descending=True).values
     counts = torch.arange(1, point.shape[-1] + 1, dtype=point.dtype, device=point.device)
-    kept = torch.where(descending > -1, descending, 0.0)  # an entry 1 below the largest is 0 in the projection
-    inside = (descending > -1) & (descending * counts > torch.cumsum(kept, dim=-1) - 1)
+    kept = torch.where(descending > -total, descending, 0.0)  # an entry `total` below the largest is 0 in the projection
+    inside = (descending > -total) & (descending * counts > torch.cumsum(kept, dim=-1) - total)
     active = shifted >= torch.amin(torch.where(inside, descending, 0.0), dim=-1, keepdim=True)
     size = torch.sum(active, dim=-1, keepdim=True).to(point.dtype)
-    threshold = (sum_once(torch.where(active, shifted, 0.0)) - 1) / size
+    threshold = (sum_once(torch.where(active, shifted, 0.0)) - total) / size
     return torch.where(shifted > threshold, shifted - threshold, 0.0)
 
 
