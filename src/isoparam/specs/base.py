@@ -12,7 +12,7 @@ import numpy as np
 from isoparam.errors import SpecError
 
 Shape = tuple[int, ...]
-Kind = Literal["scalar", "vector", "matrix"]
+Kind = Literal["scalar", "vector", "matrix", "structure"]
 
 
 class FrozenArray:
@@ -105,6 +105,23 @@ class Spec(ABC):
     """How many of the last axes of raw make one value; the others are batch axes."""
     value_rank: ClassVar[int]
     """How many of the last axes of a value make one value: 0 for a scalar spec, 1 for a vector, 2 for a matrix."""
+    unique: ClassVar[bool] = True
+    """Whether a value has one raw only."""
+
+    @property
+    def value_axes(self) -> tuple[int, ...]:
+        """The axes of an array of values that make one value; the others are batch axes."""
+        return tuple(range(-self.value_rank, 0))
+
+    @property
+    def raw_axes(self) -> tuple[int, ...]:
+        """The axes of an array of raw that make one value; the others are batch axes."""
+        return tuple(range(-self.raw_rank, 0))
+
+    @property
+    def own_shape(self) -> Shape | None:
+        """The shape of a value that nobody gave: that of the bounds of a scalar spec; None where the spec has none by itself."""
+        return None
 
     @property
     def absent(self) -> Mapping[str, str]:
@@ -160,7 +177,7 @@ class Spec(ABC):
 
     def _part(self, value: np.ndarray, where: tuple[int, ...]) -> Any:
         """The entry, vector or matrix at an index of the batch axes."""
-        return value[where]
+        return np.moveaxis(value, self.value_axes, range(-len(self.value_axes), 0))[where]
 
     def _cure(self, wrong: np.ndarray) -> str:
         """What to do about a finite value that is not inside."""
@@ -182,6 +199,11 @@ class ScalarSpec(Spec):
 
     def __post_init__(self) -> None:
         _ = self._bound_shape  # kept from here on: torch.compile cannot enter the lock of a cached_property
+
+    @property
+    def own_shape(self) -> Shape | None:
+        """The shape of the bounds."""
+        return self._bound_shape
 
     @cached_property
     def _bound_shape(self) -> Shape:
@@ -216,6 +238,16 @@ class VectorSpec(Spec):
         if isinstance(self.axis, bool) or not isinstance(self.axis, int):
             raise SpecError(f"{type(self).__name__}: axis={self.axis!r} must be an int, such as axis=-1")
 
+    @property
+    def value_axes(self) -> tuple[int, ...]:
+        """The axis."""
+        return (self.axis,)
+
+    @property
+    def raw_axes(self) -> tuple[int, ...]:
+        """The axis."""
+        return (self.axis,)
+
     def _check_shape(self, shape: Shape, name: str) -> None:
         if not -len(shape) <= self.axis < len(shape):
             raise SpecError(f"{self}: a {name} of shape {tuple(shape)} has no axis {self.axis}")
@@ -231,9 +263,6 @@ class VectorSpec(Spec):
             f"value {np.array2string(np.asarray(value), threshold=8)} lies in {self.facts.domain} of {self}, but its raw "
             "would not be finite; move it off there"
         )
-
-    def _part(self, value: np.ndarray, where: tuple[int, ...]) -> Any:
-        return np.moveaxis(value, self.axis, -1)[where]
 
     def _resized(self, shape: Shape, change: int) -> Shape:
         sizes = list(shape)
