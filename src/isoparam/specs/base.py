@@ -105,8 +105,6 @@ class Spec(ABC):
     """How many of the last axes of raw make one value; the others are batch axes."""
     value_rank: ClassVar[int]
     """How many of the last axes of a value make one value: 0 for a scalar spec, 1 for a vector, 2 for a matrix."""
-    unique: ClassVar[bool] = True
-    """Whether a value has one raw only."""
 
     @property
     def value_axes(self) -> tuple[int, ...]:
