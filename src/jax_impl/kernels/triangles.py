@@ -1,0 +1,74 @@
+"""Flat lower triangles, row by row, and the square matrices that hold them, with 0 elsewhere."""
+
+from math import isqrt
+
+import jax.numpy as jnp
+from jax import Array
+
+from isoparam.specs.places import triangle_places
+from jax_impl.kernels.derivatives import with_rule
+from jax_impl.kernels.sums import after
+
+
+@with_rule(
+    push=lambda x, y, tangent: _scattered(tangent, y.shape[-1], 0),
+    pull=lambda x, y, cotangent: _taken(cotangent, 0),
+)
+def _lower(x: Array) -> Array:
+    side = (isqrt(8 * x.shape[-1] + 1) - 1) // 2
+    return _filled(x, side, 0)
+
+
+@with_rule(
+    push=lambda x, y, tangent: _scattered(tangent, y.shape[-1], 1),
+    pull=lambda x, y, cotangent: _taken(cotangent, 1),
+)
+def _strict(x: Array) -> Array:
+    side = (isqrt(8 * x.shape[-1] + 1) + 1) // 2
+    return _filled(x, side, 1)
+
+
+def fill_lower(x: Array, side: int) -> Array:
+    """The `side` by `side` matrix with the last axis of x in its lower triangle, diagonal included, and 0 above it."""
+    assert x.shape[-1] == side * (side + 1) // 2
+    return _lower(x)
+
+
+def fill_strict(x: Array, side: int) -> Array:
+    """The `side` by `side` matrix with the last axis of x below its diagonal, and 0 on and above it."""
+    assert x.shape[-1] == side * (side - 1) // 2
+    return _strict(x)
+
+
+def take_lower(matrix: Array) -> Array:
+    """The entries of the lower triangle, diagonal included, along one last axis."""
+    return _taken(matrix, 0)
+
+
+def take_strict(matrix: Array) -> Array:
+    """The entries below the diagonal along one last axis."""
+    return _taken(matrix, 1)
+
+
+def _filled(x: Array, side: int, below: int) -> Array:
+    entry, _ = triangle_places(side, below)
+    # twin: a gather by torch's index_select, the fastest of its gathers; JAX's derivative is a scatter, which it transposes.
+    return after(x).at[..., entry].get(mode="promise_in_bounds", wrap_negative_indices=False).reshape(*x.shape[:-1], side, side)
+
+
+def _scattered(x: Array, side: int, below: int) -> Array:
+    """`_filled`, as what turns into the gather `_taken` by transposition."""
+    _, place = triangle_places(side, below)
+    flat = jnp.zeros((*x.shape[:-1], side * side), x.dtype)
+    flat = flat.at[..., place].set(
+        x, mode="promise_in_bounds", wrap_negative_indices=False, unique_indices=True, indices_are_sorted=True
+    )
+    return flat.reshape(*x.shape[:-1], side, side)
+
+
+def _taken(matrix: Array, below: int) -> Array:
+    _, place = triangle_places(matrix.shape[-1], below)
+    flat = matrix.reshape(*matrix.shape[:-2], matrix.shape[-1] ** 2)
+    return flat.at[..., place].get(
+        mode="promise_in_bounds", wrap_negative_indices=False, unique_indices=True, indices_are_sorted=True
+    )
