@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from jax import Array
 
-from isoparam.specs import Affine, Box, GreaterThan, Interval, LessThan
+from isoparam.specs import Affine, Box, GreaterThan, Interval, LessThan, OrderedInterval
 from isoparam.specs.base import ScalarSpec, bound_in, plain
-from isoparam.specs.numbers import AffineNumbers, Helmert, IntervalNumbers, helmert
+from isoparam.specs.numbers import AffineNumbers, Helmert, IntervalNumbers, RoomNumbers, helmert
 
 
 def bound_like(spec: GreaterThan | LessThan, array: Array) -> Any:
@@ -38,6 +38,11 @@ def parts_like(spec: Box, array: Array) -> list[tuple[ScalarSpec, Any, float]]:
 def helmert_like(array: Array) -> Helmert:
     """The Helmert matrix with a row for each entry of the last axis of an array."""
     return helmert(array.shape[-1], _numpy(array))
+
+
+def room_like(spec: OrderedInterval, array: Array) -> RoomNumbers:
+    """The numbers of an ordered interval in the dtype of an array, for the entries of its last axis."""
+    return spec.numbers(array.shape[-1], _numpy(array))
 
 
 def _numpy(array: Array) -> Any:

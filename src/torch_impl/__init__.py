@@ -1,10 +1,13 @@
 """isoparam in PyTorch: the rules of every spec, and the verbs, trees, modules and training built on them."""
 
 from torch_impl import contests as _contests  # noqa: F401  isoparam reaches these as attributes
+from torch_impl import norms as _norms  # noqa: F401
 from torch_impl import pitfalls as _pitfalls  # noqa: F401
 from torch_impl import problems as _problems  # noqa: F401
 from torch_impl import scalar as _scalar  # noqa: F401  registers the rules
+from torch_impl import simplexes as _simplexes  # noqa: F401
 from torch_impl import sketch as _sketch  # noqa: F401
+from torch_impl import stochastic as _stochastic  # noqa: F401
 from torch_impl import train as _train  # noqa: F401
 from torch_impl import vector as _vector  # noqa: F401
 from torch_impl.attach import attach, detach

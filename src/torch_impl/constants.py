@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor as Array
 
-from isoparam.specs import Affine, Box, GreaterThan, Interval, LessThan
+from isoparam.specs import Affine, Box, GreaterThan, Interval, LessThan, OrderedInterval
 from isoparam.specs.base import FrozenArray, ScalarSpec, bound_in, plain
-from isoparam.specs.numbers import AffineNumbers, Helmert, IntervalNumbers, helmert
+from isoparam.specs.numbers import AffineNumbers, Helmert, IntervalNumbers, RoomNumbers, helmert
 
 NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 
@@ -44,6 +44,11 @@ def helmert_like(array: Array) -> Helmert:
     return Helmert(*_helmert(index(array.shape[-1]), array.dtype, array.device))
 
 
+def room_like(spec: OrderedInterval, array: Array) -> RoomNumbers:
+    """The numbers of an ordered interval in the dtype of an array, for the entries of its last axis."""
+    return RoomNumbers(*_room(spec, index(array.shape[-1]), array.dtype, array.device))
+
+
 @torch.compiler.assume_constant_result
 def _bound(spec: GreaterThan | LessThan, dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
     # A tuple: torch.compile gives two bare tensors of one function one name, and inductor refuses the second.
@@ -64,6 +69,11 @@ def _mask(here: FrozenArray, device: torch.device) -> tuple[Any, ...]:
 @torch.compiler.assume_constant_result
 def _helmert(rows: int, dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
     return tuple(_placed(part, device) for part in helmert(rows, NUMPY[dtype]))
+
+
+@torch.compiler.assume_constant_result
+def _room(spec: OrderedInterval, count: int, dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
+    return tuple(_placed(part, device) for part in spec.numbers(count, NUMPY[dtype]))
 
 
 def _placed(part: Any, device: torch.device) -> Any:

@@ -3,7 +3,10 @@
 from isoparam.specs.affine import Affine
 from isoparam.specs.base import Facts, FrozenArray, ScalarSpec, Spec, VectorSpec
 from isoparam.specs.box import Box
+from isoparam.specs.norms import SpectralNorm, UnitNorm, WeightNorm
 from isoparam.specs.scalar import GreaterThan, Interval, LessThan, Positive, Real, UnitInterval
+from isoparam.specs.simplexes import OrderedInterval, SoftmaxSimplex, StickBreakingSimplex
+from isoparam.specs.stochastic import ColumnStochastic, RowStochastic, SumToZeroMatrix
 from isoparam.specs.vector import Ordered, PositiveOrdered, Simplex, SumToZero, UnitVector
 
 CATALOGUE: tuple[type[Spec], ...] = (
@@ -19,7 +22,16 @@ CATALOGUE: tuple[type[Spec], ...] = (
     Ordered,
     PositiveOrdered,
     SumToZero,
+    StickBreakingSimplex,
+    SoftmaxSimplex,
+    OrderedInterval,
     UnitVector,
+    RowStochastic,
+    ColumnStochastic,
+    SumToZeroMatrix,
+    UnitNorm,
+    WeightNorm,
+    SpectralNorm,
 )
 
 
@@ -31,21 +43,30 @@ def catalogue() -> tuple[type[Spec], ...]:
 __all__ = [
     "Affine",
     "Box",
+    "ColumnStochastic",
     "Facts",
     "FrozenArray",
     "GreaterThan",
     "Interval",
     "LessThan",
     "Ordered",
+    "OrderedInterval",
     "Positive",
     "PositiveOrdered",
     "Real",
+    "RowStochastic",
     "ScalarSpec",
     "Simplex",
+    "SoftmaxSimplex",
     "Spec",
+    "SpectralNorm",
+    "StickBreakingSimplex",
     "SumToZero",
+    "SumToZeroMatrix",
     "UnitInterval",
+    "UnitNorm",
     "UnitVector",
     "VectorSpec",
+    "WeightNorm",
     "catalogue",
 ]

@@ -134,3 +134,35 @@ def _split(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     scaled = 134217729.0 * a  # 2^27 + 1
     high = scaled - (scaled - a)
     return high, a - high
+
+
+class RoomNumbers(NamedTuple):
+    """The bounds of an `OrderedInterval` in one dtype, and what follows from them for a number of entries: floats.
+
+    `gaps` are k * min_gap for k = 1..N, an array, and `top` is high - (N + 1) min_gap.
+    """
+
+    low: float
+    high: float
+    min_gap: float
+    gaps: Any
+    room: float
+    log_room: float
+    top: float
+
+
+@lru_cache(maxsize=256)
+def room_numbers(low: float, high: float, min_gap: float, count: int, dtype: type[np.floating]) -> RoomNumbers:
+    """The numbers of an ordered interval with `count` entries, in a dtype; SpecError where no room is left there."""
+    bounds, gap = [float(bound_in(bound, dtype)) for bound in (low, high)], float(bound_in(min_gap, dtype))
+    room = (bounds[1] - bounds[0]) - (count + 1) * gap
+    top = np.asarray(bounds[1] - (count + 1) * gap).astype(dtype)
+    with np.errstate(over="ignore"):
+        room_there = np.asarray(room).astype(dtype)
+    if not (room_there > 0 and np.isfinite(room_there) and top > bounds[0]):
+        raise SpecError(
+            f"low={low!r}, high={high!r} and {count + 1} gaps of {min_gap!r} leave no room, or one that overflows, in "
+            f"{np.dtype(dtype).name}; use a wider dtype, or other bounds"
+        )
+    gaps = (gap * np.arange(1, count + 1)).astype(dtype)
+    return RoomNumbers(*bounds, gap, gaps, float(room_there), float(np.log(room)), float(top))

@@ -7,12 +7,13 @@ from jax_impl.constants import helmert_like
 from jax_impl.kernels.derivatives import with_rule
 from jax_impl.kernels.elementary import exp, expm1, log, two_sum
 from jax_impl.kernels.links import log_ratio
+from jax_impl.kernels.softmax import softmax_derivative
 from jax_impl.kernels.sums import after, before, cumsum, on_one_grid, reverse_cumsum, sum_once
 
 
 @with_rule(
-    push=lambda x, y, tangent: _softmax_derivative(y, _helmert_transposed(tangent)),
-    pull=lambda x, y, cotangent: _helmert_pull(_softmax_derivative(y, cotangent)),
+    push=lambda x, y, tangent: softmax_derivative(y, _helmert_transposed(tangent)),
+    pull=lambda x, y, cotangent: _helmert_pull(softmax_derivative(y, cotangent)),
 )
 def helmert_softmax(x: Array) -> Array:
     """softmax(H^T x) along the last axis: n numbers to n + 1 positive ones that sum to 1."""
@@ -22,8 +23,8 @@ def helmert_softmax(x: Array) -> Array:
 
 
 @with_rule(
-    push=lambda x, y, tangent: _softmax_derivative(helmert_softmax(x), _helmert_transposed(tangent)),
-    pull=lambda x, y, cotangent: _helmert_pull(_softmax_derivative(helmert_softmax(x), cotangent)),
+    push=lambda x, y, tangent: softmax_derivative(helmert_softmax(x), _helmert_transposed(tangent)),
+    pull=lambda x, y, cotangent: _helmert_pull(softmax_derivative(helmert_softmax(x), cotangent)),
 )
 def helmert_softmax_centred(x: Array) -> Array:
     """softmax(H^T x) - 1/(n + 1), without cancellation where the weights are nearly equal."""
@@ -92,15 +93,6 @@ def _helmert_transposed_twice(x: Array) -> tuple[Array, Array]:
     sums, sums_tail = after(reverse_cumsum(upper)), after(reverse_cumsum(lower))
     z, error = two_sum(sums, -before(head * matrix.behind))
     return z, error + (sums_tail - before(tail * matrix.behind + x * matrix.behind_rest))
-
-
-def _softmax_derivative(y: Array, tangent: Array) -> Array:
-    """(diag y - y y^T) tangent, measured from the largest weight so that nothing cancels at a vertex. Symmetric."""
-    largest = jnp.arange(y.shape[-1]) == jnp.argmax(y, axis=-1, keepdims=True)
-    others = jnp.where(largest, 0.0, y)
-    offset = tangent - jnp.sum(jnp.where(largest, tangent, 0.0), axis=-1, keepdims=True)
-    change = others * (offset - jnp.sum(others * offset, axis=-1, keepdims=True))
-    return jnp.where(largest, -jnp.sum(change, axis=-1, keepdims=True), change)
 
 
 def _helmert(u: Array, sums: Array) -> Array:
