@@ -12,6 +12,7 @@ import numpy as np
 
 import isoparam as iso
 from isoparam import jax as backend
+from jax_impl.kernels.projections import project_simplex
 
 KINDS = {
     "unit_interval": lambda: iso.UnitInterval(),
@@ -26,7 +27,10 @@ KINDS = {
     "upper_softplus": lambda b: iso.LessThan(b),
     "tanh": lambda: iso.Interval(-1, 1, link="tanh"),
     "simplex_ilr": lambda: iso.Simplex(),
-    "row_stochastic_ilr": lambda rows, columns: iso.Simplex(),
+    "simplex_stick": lambda: iso.StickBreakingSimplex(),
+    "simplex_softmax0": lambda: iso.SoftmaxSimplex(),
+    "row_stochastic_ilr": lambda rows, columns: iso.RowStochastic(),
+    "column_stochastic_ilr": lambda rows, columns: iso.ColumnStochastic(),
     "ordered": lambda: iso.Ordered(link="exp"),
     "ordered_sp": lambda: iso.Ordered(),
     "positive_ordered": lambda: iso.PositiveOrdered(link="exp"),
@@ -38,11 +42,18 @@ SETS = {
     "box": lambda low, high: iso.Box(low, high),
     "non_negative": lambda: iso.Positive(),
     "simplex": lambda total: iso.Simplex(),
-    "row_stochastic": lambda rows, columns: iso.Simplex(),
+    "row_stochastic": lambda rows, columns: iso.RowStochastic(),
     "ordered": lambda: iso.Ordered(),
     "positive_ordered": lambda: iso.PositiveOrdered(),
     "sum_to_zero": lambda: iso.SumToZero(),
     "l2_sphere": lambda radius: iso.UnitVector(),
+}
+
+# Of raw, value and point alike: what is left over is the other axis.
+SHAPES = {
+    "row_stochastic_ilr": lambda rows, columns: (rows, -1),
+    "row_stochastic": lambda rows, columns: (rows, -1),
+    "column_stochastic_ilr": lambda rows, columns: (-1, columns),
 }
 
 
@@ -56,8 +67,7 @@ def inverse(kind, params, y, dtype):
 
 
 def log_abs_det(kind, params, x, dtype):
-    result = _call("log_abs_det", _spec(KINDS, kind, params), _shaped(x, kind, params))
-    return result.sum() if kind == "row_stochastic_ilr" else result
+    return _call("log_abs_det", _spec(KINDS, kind, params), _shaped(x, kind, params))
 
 
 def vjp(kind, params, x, w, dtype):
@@ -76,11 +86,10 @@ def project(kind, params, x, dtype):
     spec, point = _spec(SETS, kind, params), _shaped(x, kind, params)
     if kind == "l2_sphere":
         return point.dtype.type(params["p"][0]) * _call("project", spec, point)
-    total = params["p"][0] if kind == "simplex" else 1.0
-    if np.frexp(total)[0] != 0.5:
-        raise NotImplementedError(f"a simplex that sums to {total}: only powers of two scale exactly")
-    scale = point.dtype.type(total)
-    return scale * _call("project", spec, point / scale)
+    if kind == "simplex":
+        with jax.enable_x64(True):
+            return np.asarray(_on_simplex(point, params["p"][0]))
+    return _call("project", spec, point)
 
 
 def _forward(spec, raw):
@@ -134,6 +143,9 @@ def _jitted(quantity, spec):
     return jax.jit(lambda *arrays: QUANTITIES[quantity](spec, *arrays))
 
 
+_on_simplex = jax.jit(project_simplex, static_argnums=1)
+
+
 def _spec(table, kind, params):
     if kind not in table:
         raise NotImplementedError(kind)
@@ -146,4 +158,4 @@ def _made(make, numbers):
 
 
 def _shaped(array, kind, params):
-    return array.reshape(int(params["p"][0]), -1) if kind.startswith("row_stochastic") else array
+    return array.reshape(SHAPES[kind](*map(int, params["p"]))) if kind in SHAPES else array

@@ -10,6 +10,7 @@ import torch
 
 import isoparam as iso
 from isoparam import torch as backend
+from torch_impl.kernels.projections import project_simplex
 
 KINDS = {
     "unit_interval": lambda: iso.UnitInterval(),
@@ -24,7 +25,10 @@ KINDS = {
     "upper_softplus": lambda b: iso.LessThan(b),
     "tanh": lambda: iso.Interval(-1, 1, link="tanh"),
     "simplex_ilr": lambda: iso.Simplex(),
-    "row_stochastic_ilr": lambda rows, columns: iso.Simplex(),
+    "simplex_stick": lambda: iso.StickBreakingSimplex(),
+    "simplex_softmax0": lambda: iso.SoftmaxSimplex(),
+    "row_stochastic_ilr": lambda rows, columns: iso.RowStochastic(),
+    "column_stochastic_ilr": lambda rows, columns: iso.ColumnStochastic(),
     "ordered": lambda: iso.Ordered(link="exp"),
     "ordered_sp": lambda: iso.Ordered(),
     "positive_ordered": lambda: iso.PositiveOrdered(link="exp"),
@@ -36,11 +40,18 @@ SETS = {
     "box": lambda low, high: iso.Box(low, high),
     "non_negative": lambda: iso.Positive(),
     "simplex": lambda total: iso.Simplex(),
-    "row_stochastic": lambda rows, columns: iso.Simplex(),
+    "row_stochastic": lambda rows, columns: iso.RowStochastic(),
     "ordered": lambda: iso.Ordered(),
     "positive_ordered": lambda: iso.PositiveOrdered(),
     "sum_to_zero": lambda: iso.SumToZero(),
     "l2_sphere": lambda radius: iso.UnitVector(),
+}
+
+# Of raw, value and point alike: what is left over is the other axis.
+SHAPES = {
+    "row_stochastic_ilr": lambda rows, columns: (rows, -1),
+    "row_stochastic": lambda rows, columns: (rows, -1),
+    "column_stochastic_ilr": lambda rows, columns: (-1, columns),
 }
 
 
@@ -54,8 +65,7 @@ def inverse(kind, params, y, dtype):
 
 
 def log_abs_det(kind, params, x, dtype):
-    result = backend.log_abs_det(_spec(KINDS, kind, params), _tensor(x, kind, params))
-    return (result.sum() if kind == "row_stochastic_ilr" else result).numpy()
+    return backend.log_abs_det(_spec(KINDS, kind, params), _tensor(x, kind, params)).numpy()
 
 
 def vjp(kind, params, x, w, dtype):
@@ -80,10 +90,9 @@ def project(kind, params, x, dtype):
     spec, point = _spec(SETS, kind, params), _tensor(x, kind, params)
     if kind == "l2_sphere":
         return (params["p"][0] * backend.project(spec, point)).numpy()
-    total = params["p"][0] if kind == "simplex" else 1.0
-    if np.frexp(total)[0] != 0.5:
-        raise NotImplementedError(f"a simplex that sums to {total}: only powers of two scale exactly")
-    return (total * backend.project(spec, point / total)).numpy()
+    if kind == "simplex":
+        return project_simplex(point, params["p"][0]).numpy()
+    return backend.project(spec, point).numpy()
 
 
 def _spec(table, kind, params):
@@ -99,7 +108,7 @@ def _made(make, numbers):
 
 def _tensor(array, kind, params):
     tensor = torch.from_numpy(np.array(array))
-    return tensor.reshape(int(params["p"][0]), -1) if kind.startswith("row_stochastic") else tensor
+    return tensor.reshape(SHAPES[kind](*map(int, params["p"]))) if kind in SHAPES else tensor
 
 
 def _gradient(result, leaf, cotangent):
