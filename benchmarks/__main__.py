@@ -1,12 +1,6 @@
 """`python -m benchmarks [--rounds N] [--json FILE]`: time training loops in interleaved rounds, one thread each."""
 
-import os
-
-# Before either framework is imported.
-os.environ["XLA_FLAGS"] = (
-    os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-).strip()
-os.environ["OMP_NUM_THREADS"] = "1"
+from benchmarks import settings  # isort: skip  # noqa: F401  before either framework is imported
 
 import argparse
 import json

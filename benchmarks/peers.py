@@ -1,0 +1,187 @@
+"""What `benchmarks.transforms` races: each spec against the same map, or one onto the same set, of other libraries."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import isoparam as iso
+
+Map = Callable[[Any], Any]
+Shape = tuple[int, ...]
+
+
+class Race(NamedTuple):
+    """One spec and its peers.
+
+    Attributes:
+        spec: ours.
+        event: raw shape of one value; () for scalar specs. Batches of it make up the sizes.
+        torch: {name: function that makes the map of raw tensors}.
+        jax: {name: function that makes the map of raw arrays}, jitted by the race.
+        whole: one value of the full size in place of a batch: {number of entries: raw shape}.
+        matrices: names of peers whose raw has the shape of the value.
+    """
+
+    spec: iso.Spec
+    event: Shape
+    torch: dict[str, Callable[[], Map]]
+    jax: dict[str, Callable[[], Map]]
+    whole: dict[int, Shape] | None = None
+    matrices: tuple[str, ...] = ()
+
+    def raw_shape(self, entries: int) -> Shape:
+        """The raw shape that has about this many entries."""
+        if self.whole is not None:
+            return self.whole[entries]
+        size = 1
+        for length in self.event:
+            size *= length
+        return (entries // size, *self.event) if self.event else (entries,)
+
+
+def bijection(constraint: Callable[[Any], Any], way: str = "biject_to") -> Map:
+    """The map of torch.distributions onto a constraint."""
+    from torch import distributions
+
+    return getattr(distributions, way)(constraint(distributions.constraints))
+
+
+def numpyro_bijection(constraint: Callable[[Any], Any]) -> Map:
+    """NumPyro's map onto a constraint."""
+    from numpyro.distributions import biject_to, constraints
+
+    return biject_to(constraint(constraints))
+
+
+def tfp_bijector(make: Callable[[Any], Any]) -> Map:
+    """A bijector of TensorFlow Probability on JAX."""
+    from tensorflow_probability.substrates.jax import bijectors
+
+    return make(bijectors).forward
+
+
+def parametrized(function: Callable[[Any], Any]) -> Map:
+    """A hand-written map as a parametrization reads it: the module computes it from its original at each read."""
+    import torch
+    from torch.nn.utils import parametrize
+
+    class Mapped(torch.nn.Module):
+        def forward(self, raw: Any) -> Any:
+            return function(raw)
+
+    def read(raw: Any) -> Any:
+        if not modules:
+            module = torch.nn.Module()
+            module.x = torch.nn.Parameter(raw.detach())
+            parametrize.register_parametrization(module, "x", Mapped(), unsafe=True)
+            module.parametrizations.x.original = raw
+            modules.append(module)
+        return modules[0].x
+
+    modules: list[Any] = []
+    return read
+
+
+def torch_functional(name: str, **options: Any) -> Callable[[Any], Any]:
+    """A function of torch.nn.functional."""
+    import torch.nn.functional
+
+    return partial(getattr(torch.nn.functional, name), **options)
+
+
+def orthogonal(kind: str) -> Map:
+    """torch.nn.utils.parametrizations.orthogonal without its trivialization, on the matrix that it reads."""
+    import torch
+    from torch.nn.utils.parametrizations import _OrthMaps, _Orthogonal
+
+    modules: dict[int, Any] = {}
+
+    def forward(raw: Any) -> Any:
+        side = raw.shape[-1]
+        if side not in modules:
+            modules[side] = _Orthogonal(torch.zeros(side, side), getattr(_OrthMaps, kind), use_trivialization=False)
+        return modules[side](raw)
+
+    return forward
+
+
+def geotorch_so(kind: str) -> Map:
+    """GeoTorch's special orthogonal matrices."""
+    from geotorch import SO
+
+    modules: dict[int, Any] = {}
+
+    def forward(raw: Any) -> Any:
+        side = raw.shape[-1]
+        if side not in modules:
+            modules[side] = SO((side, side), triv=kind)
+        return modules[side](raw)
+
+    return forward
+
+
+RACES = (
+    Race(
+        iso.UnitInterval(),
+        (),
+        {"torch.sigmoid": lambda: torch_sigmoid(), "biject_to": lambda: bijection(lambda c: c.unit_interval)},
+        {
+            "numpyro": lambda: numpyro_bijection(lambda c: c.unit_interval),
+            "tfp": lambda: tfp_bijector(lambda b: b.Sigmoid()),
+        },
+    ),
+    Race(
+        iso.Interval(-1, 2),
+        (),
+        {
+            "parametrize": lambda: parametrized(lambda raw: -1 + 3 * torch_sigmoid()(raw)),
+            "biject_to": lambda: bijection(lambda c: c.interval(-1.0, 2.0)),
+        },
+        {
+            "numpyro": lambda: numpyro_bijection(lambda c: c.interval(-1.0, 2.0)),
+            "tfp": lambda: tfp_bijector(lambda b: b.Sigmoid(-1.0, 2.0)),
+        },
+    ),
+    Race(
+        iso.Positive(),
+        (),
+        {"parametrize": lambda: parametrized(torch_functional("softplus"))},
+        {
+            "numpyro": lambda: numpyro_bijection(lambda c: c.softplus_positive),
+            "tfp": lambda: tfp_bijector(lambda b: b.Softplus()),
+        },
+    ),
+    Race(
+        iso.Positive(link="exp"),
+        (),
+        {"biject_to": lambda: bijection(lambda c: c.positive)},
+        {"numpyro": lambda: numpyro_bijection(lambda c: c.positive), "tfp": lambda: tfp_bijector(lambda b: b.Exp())},
+    ),
+    Race(
+        iso.Simplex(),
+        (9,),
+        {"biject_to": lambda: bijection(lambda c: c.simplex)},
+        {
+            "numpyro": lambda: numpyro_bijection(lambda c: c.simplex),
+            "tfp": lambda: tfp_bijector(lambda b: b.SoftmaxCentered()),
+        },
+    ),
+    Race(
+        iso.Ordered(link="exp"),
+        (10,),
+        {},
+        {
+            "numpyro": lambda: numpyro_bijection(lambda c: c.ordered_vector),
+            "tfp": lambda: tfp_bijector(lambda b: b.Ascending()),
+        },
+    ),
+    Race(iso.SumToZero(), (9,), {}, {"numpyro": lambda: numpyro_bijection(lambda c: c.zero_sum(1))}),
+    Race(iso.UnitVector(), (10,), {"parametrize": lambda: parametrized(torch_functional("normalize", dim=-1))}, {}),
+)
+
+
+def torch_sigmoid() -> Map:
+    """torch's own."""
+    import torch
+
+    return torch.sigmoid

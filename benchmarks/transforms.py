@@ -1,0 +1,148 @@
+"""`python -m benchmarks.transforms [--rounds N] [--only REGEX] [--json FILE]`: each map with its gradient, against its peers.
+
+float32, one thread, value and vector-Jacobian product. Each round times every contestant of a row once, in turn; the
+fastest of its rounds counts. torch runs eagerly, as its peers do; everything on JAX is jitted.
+"""
+
+from benchmarks import settings  # isort: skip  # noqa: F401  before either framework is imported
+
+import argparse
+import json
+import platform
+import re
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.peers import RACES, Race
+from isoparam import jax as on_jax
+from isoparam import torch as on_torch
+
+SIZES = (100, 1_000_000)
+BAR = 1.2  # times the fastest peer
+LEAST = 0.02  # seconds of one timing
+
+
+class Row(NamedTuple):
+    """One race at one size in one framework: seconds of one call."""
+
+    spec: str
+    backend: str
+    entries: int
+    ours: float
+    peers: dict[str, float]
+
+    @property
+    def ratio(self) -> float | None:
+        """Our time over that of the fastest peer; None without one."""
+        return self.ours / min(self.peers.values()) if self.peers else None
+
+
+def main() -> int:
+    """Run the races, print the table, and tell whether each row is within the bar."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7, help="interleaved rounds; the fastest of each contestant counts")
+    parser.add_argument("--only", default="", help="only specs whose text matches this regular expression")
+    parser.add_argument("--json", type=Path, default=None, help="also write the figures here")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    races = [race for race in RACES if re.search(arguments.only, str(race.spec))]
+    rows = [row for race in races for entries in SIZES for row in raced(race, entries, arguments.rounds)]
+    console = Console(width=128)
+    console.print(_table(rows))
+    packages = {name: version(name) for name in ("torch", "jax", "numpyro", "tfp-nightly", "geotorch")}
+    console.print(f"{platform.machine()}, {packages}, one thread, fastest of {arguments.rounds} interleaved rounds")
+    if arguments.json:
+        figures = {"packages": packages, "rows": [{**row._asdict(), "ratio": row.ratio} for row in rows]}
+        arguments.json.write_text(json.dumps(figures, indent=1))
+    return 0 if all(row.ratio is None or row.ratio <= BAR for row in rows) else 1
+
+
+def raced(race: Race, entries: int, rounds: int) -> list[Row]:
+    """The rows of one race at one size."""
+    raw = np.random.Generator(np.random.Philox(1)).normal(0, 1, race.raw_shape(entries)).astype(np.float32)
+    calls = {
+        "torch": {"ours": lambda: lambda x: on_torch.forward(race.spec, x), **race.torch},
+        "jax": {"ours": lambda: lambda x: on_jax.forward(race.spec, x), **race.jax},
+    }
+    rows = []
+    for backend, contestants in calls.items():
+        ready = {name: PREPARE[backend](make(), _raw_for(race, name, raw)) for name, make in contestants.items()}
+        repeats = {name: _repeats(call) for name, call in ready.items()}
+        times: dict[str, list[float]] = {name: [] for name in ready}
+        for _ in range(rounds):
+            for name, call in ready.items():
+                times[name].append(_seconds(call, repeats[name]))
+        best = {name: min(seconds) for name, seconds in times.items()}
+        rows.append(Row(str(race.spec), backend, entries, best.pop("ours"), best))
+    return rows
+
+
+def _raw_for(race: Race, name: str, raw: np.ndarray) -> np.ndarray:
+    """The raw of a contestant: a peer that reads whole matrices gets one of the size of the value."""
+    if name == "ours" or name not in race.matrices:
+        return raw
+    shape = race.spec.value_shape(raw.shape)
+    return np.random.Generator(np.random.Philox(1)).normal(0, 1, shape).astype(np.float32)
+
+
+def _in_torch(function: Callable[[Any], Any], raw: np.ndarray) -> Callable[[], Any]:
+    leaf = torch.nn.Parameter(torch.tensor(raw))
+    cotangent = torch.ones_like(function(leaf))
+
+    def call() -> Any:
+        return torch.autograd.grad(function(leaf), leaf, cotangent)
+
+    return call
+
+
+def _in_jax(function: Callable[[Any], Any], raw: np.ndarray) -> Callable[[], Any]:
+    leaf = jax.device_put(raw)
+    cotangent = jax.numpy.ones_like(function(leaf))
+
+    @jax.jit
+    def both(leaf: Any, cotangent: Any) -> Any:
+        value, pull = jax.vjp(function, leaf)
+        return value, pull(cotangent)[0]
+
+    return lambda: jax.block_until_ready(both(leaf, cotangent))
+
+
+PREPARE = {"torch": _in_torch, "jax": _in_jax}
+
+
+def _repeats(call: Callable[[], Any]) -> int:
+    """How often to call for one timing."""
+    call()
+    once = _seconds(call, 1)
+    return max(1, int(LEAST / max(once, 1e-7)))
+
+
+def _seconds(call: Callable[[], Any], repeats: int) -> float:
+    begun = perf_counter()
+    for _ in range(repeats):
+        call()
+    return (perf_counter() - begun) / repeats
+
+
+def _table(rows: list[Row]) -> Table:
+    table = Table(title=f"value and gradient, us per call; the bar is {BAR} times the fastest peer")
+    for heading in ("spec", "on", "entries", "isoparam", "peers", "ratio"):
+        table.add_column(heading, justify="left" if heading in ("spec", "on", "peers") else "right")
+    for row in rows:
+        peers = ", ".join(f"{name} {seconds * 1e6:.4g}" for name, seconds in row.peers.items())
+        ratio = "no peer" if row.ratio is None else f"{row.ratio:.2f}{'' if row.ratio <= BAR else ' OVER'}"
+        table.add_row(row.spec, row.backend, f"{row.entries:,}", f"{row.ours * 1e6:.4g}", peers, ratio)
+    return table
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
