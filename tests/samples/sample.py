@@ -30,6 +30,8 @@ class Sample:
             "surface", of the image in the space of all entries; or their indices, from the shape of the value.
         usable: which rows of a batch of values have a raw of finite size; None takes all.
         unique: whether a value has one raw only, so that `inverse(forward(raw))` is raw.
+        only_checked: whether the unchecked inverse is finite outside of the set too, being free of what is wrong there.
+        smooth_at_zero: whether the map has a derivative at raw = 0, so that derivatives are compared there.
         far: the size of the far raw numbers at which derivatives are compared.
         like: the sample whose map this one shares, so that it is not measured compiled once more.
     """
@@ -45,6 +47,8 @@ class Sample:
     volume: Literal["first", "surface"] | Callable[[tuple[int, ...]], np.ndarray] = "first"
     usable: Callable[[np.ndarray], np.ndarray] | None = None
     unique: bool = True
+    only_checked: bool = False
+    smooth_at_zero: bool = True
     far: float = 40.0
     like: str = ""
 
@@ -150,7 +154,7 @@ def turning_points(sample: Sample) -> np.ndarray:
         return sample.spread(entries) if sample.core else entries[None]
     far = sample.far
     rows = [[0.0, 0.0, 0.0], [0.7, 0.7, 0.7], [far, -far, far], [-far, 0.5, 0.5], [0.3, -1.2, 0.8], [1.0, -1.0, 0.0]]
-    return np.array([np.resize(row, prod(sample.core)) for row in rows])
+    return np.array([np.resize(row, prod(sample.core)) for row in rows if sample.smooth_at_zero or any(row)])
 
 
 def volume_of(sample: Sample, jacobian: np.ndarray) -> np.floating:

@@ -13,6 +13,7 @@ ROWS = (
         borders=([0.0, 1.0],),
         unit="entry",
         usable=positive,
+        only_checked=True,
     ),
     Sample("ordered", iso.Ordered(), outside=([2.0, 1.0], [1.0, np.nan], [0.0, INF]), borders=([1.0, 1.0],), usable=increasing),
     Sample(
@@ -33,7 +34,14 @@ ROWS = (
         usable=increasing,
         like="positive-ordered",
     ),
-    Sample("sum-to-zero", iso.SumToZero(), outside=([0.5, 0.5], [np.nan, 1.0], [INF, -INF]), unit="entry", volume="surface"),
+    Sample(
+        "sum-to-zero",
+        iso.SumToZero(),
+        outside=([0.5, 0.5], [np.nan, 1.0], [INF, -INF]),
+        unit="entry",
+        volume="surface",
+        only_checked=True,
+    ),
     Sample(
         "unit-vector",
         iso.UnitVector(),
@@ -41,5 +49,6 @@ ROWS = (
         unit="entry",
         volume="surface",
         unique=False,
+        only_checked=True,
     ),
 )
