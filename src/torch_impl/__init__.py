@@ -9,6 +9,7 @@ from torch_impl import simplexes as _simplexes  # noqa: F401
 from torch_impl import sketch as _sketch  # noqa: F401
 from torch_impl import stochastic as _stochastic  # noqa: F401
 from torch_impl import train as _train  # noqa: F401
+from torch_impl import triangles as _triangles  # noqa: F401
 from torch_impl import vector as _vector  # noqa: F401
 from torch_impl.attach import attach, detach
 from torch_impl.module import Constrained, values

@@ -7,6 +7,7 @@ from isoparam.specs.norms import SpectralNorm, UnitNorm, WeightNorm
 from isoparam.specs.scalar import GreaterThan, Interval, LessThan, Positive, Real, UnitInterval
 from isoparam.specs.simplexes import OrderedInterval, SoftmaxSimplex, StickBreakingSimplex
 from isoparam.specs.stochastic import ColumnStochastic, RowStochastic, SumToZeroMatrix
+from isoparam.specs.triangles import LowerTriangular, SkewSymmetric, Symmetric
 from isoparam.specs.vector import Ordered, PositiveOrdered, Simplex, SumToZero, UnitVector
 
 CATALOGUE: tuple[type[Spec], ...] = (
@@ -29,6 +30,9 @@ CATALOGUE: tuple[type[Spec], ...] = (
     RowStochastic,
     ColumnStochastic,
     SumToZeroMatrix,
+    LowerTriangular,
+    Symmetric,
+    SkewSymmetric,
     UnitNorm,
     WeightNorm,
     SpectralNorm,
@@ -49,6 +53,7 @@ __all__ = [
     "GreaterThan",
     "Interval",
     "LessThan",
+    "LowerTriangular",
     "Ordered",
     "OrderedInterval",
     "Positive",
@@ -57,12 +62,14 @@ __all__ = [
     "RowStochastic",
     "ScalarSpec",
     "Simplex",
+    "SkewSymmetric",
     "SoftmaxSimplex",
     "Spec",
     "SpectralNorm",
     "StickBreakingSimplex",
     "SumToZero",
     "SumToZeroMatrix",
+    "Symmetric",
     "UnitInterval",
     "UnitNorm",
     "UnitVector",

@@ -333,10 +333,10 @@ def check_shapes(owner: str, **bounds: Bound) -> None:
         raise SpecError(f"{owner}: the shapes of {' and '.join(bounds)} do not broadcast together") from None
 
 
-def check_link(owner: str, link: str, known: tuple[str, ...]) -> None:
-    """Raise SpecError unless `link` is one of `known`."""
+def check_link(owner: str, link: str, known: tuple[str, ...], name: str = "link") -> None:
+    """Raise SpecError unless `link`, the argument called `name`, is one of `known`."""
     if link not in known:
-        raise SpecError(f"{owner}: unknown link={link!r}; choose one of {', '.join(map(repr, known))}")
+        raise SpecError(f"{owner}: unknown {name}={link!r}; choose one of {', '.join(map(repr, known))}")
 
 
 def bound_in(bound: Bound, dtype: type[np.floating]) -> np.ndarray:

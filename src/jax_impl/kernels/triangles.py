@@ -50,6 +50,34 @@ def take_strict(matrix: Array) -> Array:
     return _taken(matrix, 1)
 
 
+def below(matrix: Array, offset: int = 0) -> Array:
+    """Where a square matrix has its lower triangle: from the diagonal, or (`offset` = 1) from the entries below it."""
+    row = jnp.arange(matrix.shape[-1])
+    return row[:, None] - offset >= row
+
+
+def mirrored(lower: Array) -> Array:
+    """The symmetric matrix with this lower triangle, whatever stands above the diagonal."""
+    return jnp.where(below(lower), lower, lower.mT)
+
+
+def symmetric_part(matrix: Array) -> Array:
+    """(A + A^T)/2, rounded once: halved first only where the sum overflows, since that loses subnormal digits."""
+    total = matrix + matrix.mT
+    return jnp.where(jnp.isfinite(total), total / 2, matrix / 2 + matrix.mT / 2)
+
+
+def skew_part(matrix: Array) -> Array:
+    """(A - A^T)/2, rounded once."""
+    total = matrix - matrix.mT
+    return jnp.where(jnp.isfinite(total), total / 2, matrix / 2 - matrix.mT / 2)
+
+
+def largest_entry(matrix: Array) -> Array:
+    """The largest |entry| of each matrix."""
+    return jnp.max(jnp.abs(matrix), axis=(-2, -1))
+
+
 def _filled(x: Array, side: int, below: int) -> Array:
     entry, _ = triangle_places(side, below)
     # twin: a gather by torch's index_select, the fastest of its gathers; JAX's derivative is a scatter, which it transposes.

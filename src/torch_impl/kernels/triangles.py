@@ -11,8 +11,8 @@ from torch_impl.kernels.derivatives import with_rule
 
 
 @with_rule(
-    push=lambda x, y, tangent: _lower(tangent),
-    pull=lambda x, y, cotangent: _take_lower(cotangent),
+    push=lambda x, y, tangent: fill_lower(tangent, y.shape[-1]),
+    pull=lambda x, y, cotangent: take_lower(cotangent),
 )
 def _lower(x: Array) -> Array:
     side = (isqrt(8 * x.shape[-1] + 1) - 1) // 2
@@ -20,8 +20,8 @@ def _lower(x: Array) -> Array:
 
 
 @with_rule(
-    push=lambda x, y, tangent: _strict(tangent),
-    pull=lambda x, y, cotangent: _take_strict(cotangent),
+    push=lambda x, y, tangent: fill_strict(tangent, y.shape[-1]),
+    pull=lambda x, y, cotangent: take_strict(cotangent),
 )
 def _strict(x: Array) -> Array:
     side = (isqrt(8 * x.shape[-1] + 1) + 1) // 2
@@ -29,16 +29,16 @@ def _strict(x: Array) -> Array:
 
 
 @with_rule(
-    push=lambda x, y, tangent: _take_lower(tangent),
-    pull=lambda x, y, cotangent: _lower(cotangent),
+    push=lambda x, y, tangent: take_lower(tangent),
+    pull=lambda x, y, cotangent: fill_lower(cotangent, x.shape[-1]),
 )
 def _take_lower(matrix: Array) -> Array:
     return _taken(matrix, 0)
 
 
 @with_rule(
-    push=lambda x, y, tangent: _take_strict(tangent),
-    pull=lambda x, y, cotangent: _strict(cotangent),
+    push=lambda x, y, tangent: take_strict(tangent),
+    pull=lambda x, y, cotangent: fill_strict(cotangent, x.shape[-1]),
 )
 def _take_strict(matrix: Array) -> Array:
     return _taken(matrix, 1)
@@ -64,6 +64,34 @@ def take_lower(matrix: Array) -> Array:
 def take_strict(matrix: Array) -> Array:
     """The entries below the diagonal along one last axis."""
     return _take_strict(matrix)
+
+
+def below(matrix: Array, offset: int = 0) -> Array:
+    """Where a square matrix has its lower triangle: from the diagonal, or (`offset` = 1) from the entries below it."""
+    row = torch.arange(matrix.shape[-1], device=matrix.device)
+    return row[:, None] - offset >= row
+
+
+def mirrored(lower: Array) -> Array:
+    """The symmetric matrix with this lower triangle, whatever stands above the diagonal."""
+    return torch.where(below(lower), lower, lower.mT)
+
+
+def symmetric_part(matrix: Array) -> Array:
+    """(A + A^T)/2, rounded once: halved first only where the sum overflows, since that loses subnormal digits."""
+    total = matrix + matrix.mT
+    return torch.where(torch.isfinite(total), total / 2, matrix / 2 + matrix.mT / 2)
+
+
+def skew_part(matrix: Array) -> Array:
+    """(A - A^T)/2, rounded once."""
+    total = matrix - matrix.mT
+    return torch.where(torch.isfinite(total), total / 2, matrix / 2 - matrix.mT / 2)
+
+
+def largest_entry(matrix: Array) -> Array:
+    """The largest |entry| of each matrix."""
+    return torch.amax(torch.abs(matrix), dim=(-2, -1))
 
 
 def _filled(x: Array, side: int, below: int) -> Array:
