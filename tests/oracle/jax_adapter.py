@@ -37,6 +37,9 @@ KINDS = {
     "positive_ordered_sp": lambda: iso.PositiveOrdered(),
     "sum_to_zero": lambda: iso.SumToZero(),
     "unit_vector": lambda: iso.UnitVector(),
+    "tril": lambda: iso.LowerTriangular(),
+    "symmetric": lambda: iso.Symmetric(),
+    "skew": lambda: iso.SkewSymmetric(),
 }
 SETS = {
     "box": lambda low, high: iso.Box(low, high),
@@ -47,6 +50,9 @@ SETS = {
     "positive_ordered": lambda: iso.PositiveOrdered(),
     "sum_to_zero": lambda: iso.SumToZero(),
     "l2_sphere": lambda radius: iso.UnitVector(),
+    "tril": lambda: iso.LowerTriangular(),
+    "symmetric": lambda: iso.Symmetric(),
+    "skew": lambda: iso.SkewSymmetric(),
 }
 
 # Of raw, value and point alike: what is left over is the other axis.
@@ -63,7 +69,7 @@ def forward(kind, params, x, dtype):
 
 def inverse(kind, params, y, dtype):
     # Under jit nothing is checked: a border gives an infinity, an outside value nan.
-    return _call("inverse", _spec(KINDS, kind, params), _shaped(y, kind, params))
+    return _call("inverse", _spec(KINDS, kind, params), _value(KINDS, y, kind, params))
 
 
 def log_abs_det(kind, params, x, dtype):
@@ -79,11 +85,11 @@ def grad_log_abs_det(kind, params, x, dtype):
 
 
 def inverse_vjp(kind, params, y, w, dtype):
-    return _call("inverse_vjp", _spec(KINDS, kind, params), _shaped(y, kind, params), w)
+    return _call("inverse_vjp", _spec(KINDS, kind, params), _value(KINDS, y, kind, params), w)
 
 
 def project(kind, params, x, dtype):
-    spec, point = _spec(SETS, kind, params), _shaped(x, kind, params)
+    spec, point = _spec(SETS, kind, params), _value(SETS, x, kind, params)
     if kind == "l2_sphere":
         return point.dtype.type(params["p"][0]) * _call("project", spec, point)
     if kind == "simplex":
@@ -159,3 +165,10 @@ def _made(make, numbers):
 
 def _shaped(array, kind, params):
     return array.reshape(SHAPES[kind](*map(int, params["p"]))) if kind in SHAPES else array
+
+
+def _value(table, array, kind, params):
+    """A value or a point: a matrix where the spec has them."""
+    array = _shaped(array, kind, params)
+    matrix = kind not in SHAPES and _spec(table, kind, params).kind == "matrix"
+    return array.reshape(params["shape"]) if matrix else array

@@ -35,6 +35,9 @@ KINDS = {
     "positive_ordered_sp": lambda: iso.PositiveOrdered(),
     "sum_to_zero": lambda: iso.SumToZero(),
     "unit_vector": lambda: iso.UnitVector(),
+    "tril": lambda: iso.LowerTriangular(),
+    "symmetric": lambda: iso.Symmetric(),
+    "skew": lambda: iso.SkewSymmetric(),
 }
 SETS = {
     "box": lambda low, high: iso.Box(low, high),
@@ -45,6 +48,9 @@ SETS = {
     "positive_ordered": lambda: iso.PositiveOrdered(),
     "sum_to_zero": lambda: iso.SumToZero(),
     "l2_sphere": lambda radius: iso.UnitVector(),
+    "tril": lambda: iso.LowerTriangular(),
+    "symmetric": lambda: iso.Symmetric(),
+    "skew": lambda: iso.SkewSymmetric(),
 }
 
 # Of raw, value and point alike: what is left over is the other axis.
@@ -61,7 +67,7 @@ def forward(kind, params, x, dtype):
 
 def inverse(kind, params, y, dtype):
     # Unchecked, as under compile: a border gives an infinity, an outside value nan.
-    return backend.inverse(_spec(KINDS, kind, params), _tensor(y, kind, params), check=False).numpy()
+    return backend.inverse(_spec(KINDS, kind, params), _value(KINDS, y, kind, params), check=False).numpy()
 
 
 def log_abs_det(kind, params, x, dtype):
@@ -81,13 +87,13 @@ def grad_log_abs_det(kind, params, x, dtype):
 
 
 def inverse_vjp(kind, params, y, w, dtype):
-    value = _tensor(y, kind, params).requires_grad_()
+    value = _value(KINDS, y, kind, params).requires_grad_()
     raw = backend.inverse(_spec(KINDS, kind, params), value, check=False)
     return _gradient(raw, value, torch.from_numpy(np.array(w)).reshape(raw.shape))
 
 
 def project(kind, params, x, dtype):
-    spec, point = _spec(SETS, kind, params), _tensor(x, kind, params)
+    spec, point = _spec(SETS, kind, params), _value(SETS, x, kind, params)
     if kind == "l2_sphere":
         return (params["p"][0] * backend.project(spec, point)).numpy()
     if kind == "simplex":
@@ -109,6 +115,13 @@ def _made(make, numbers):
 def _tensor(array, kind, params):
     tensor = torch.from_numpy(np.array(array))
     return tensor.reshape(SHAPES[kind](*map(int, params["p"]))) if kind in SHAPES else tensor
+
+
+def _value(table, array, kind, params):
+    """A value or a point: a matrix where the spec has them."""
+    tensor = _tensor(array, kind, params)
+    matrix = kind not in SHAPES and _spec(table, kind, params).kind == "matrix"
+    return tensor.reshape(params["shape"]) if matrix else tensor
 
 
 def _gradient(result, leaf, cotangent):
