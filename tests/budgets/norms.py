@@ -1,9 +1,42 @@
 """Budgets of the specs of `isoparam.specs.norms`."""
 
-from budgets.budget import Budget, Row
+from budgets.budget import SUMS, Budget, Row
 
 # (backend, sample, verb): what one backend needs beyond `budget.ACCURACY`.
-ACCURACY: dict[tuple[str, str, str], Budget] = {}
+ACCURACY: dict[tuple[str, str, str], Budget] = {
+    ("torch", "unit-norm-axes", "pullback"): Budget(5, "sums along the slice; measured 3.6 (20 entries, float64)"),
+    ("jax", "unit-norm-axes", "pullback"): Budget(5, "sums along the slice; measured 3.6 (20 entries, float32)"),
+} | {
+    (backend, sample, verb): Budget(allowed, f"singular values of LAPACK; measured {measured} ({where})")
+    for sample in ("spectral-norm", "spectral-norm-bound")
+    for verb, allowed, measured, where in (
+        ("forward", 4, 2.95, "5 by 3, float32, torch"),
+        ("pullback", 12, 9.1, "5 by 3, float32, JAX, through the gap to the next singular value"),
+    )
+    for backend in ("torch", "jax")
+}
+
+SINGULAR = "each side takes its own singular values, from the same matrix"
 
 # Measured maxima on the grids of tests/parity/backends.py, rounded up, and one more for other instruction sets.
-PARITY: dict[tuple[str, str], Row] = {}
+PARITY: dict[tuple[str, str], Row] = {
+    ("unit-norm", "forward"): Row(2, 2, None, None, SUMS),
+    ("unit-norm", "inverse"): Row(0, 0, None, None, SUMS),
+    ("unit-norm", "log_abs_det"): Row(2, 2, None, None, SUMS),
+    ("unit-norm", "pullback"): Row(4, 7, None, None, SUMS),
+    ("unit-norm", "log_abs_det_gradient"): Row(2, 2, None, None, SUMS),
+    ("unit-norm-axes", "forward"): Row(2, 2, 2, 2, SUMS),
+    ("unit-norm-axes", "inverse"): Row(0, 0, None, None, SUMS),
+    ("unit-norm-axes", "log_abs_det"): Row(2, 2, None, None, SUMS),
+    ("unit-norm-axes", "pullback"): Row(4, 7, 4, 7, SUMS),
+    ("unit-norm-axes", "log_abs_det_gradient"): Row(2, 2, None, None, SUMS),
+    ("weight-norm", "forward"): Row(2, 2, 2, 2, SUMS),
+    ("weight-norm", "inverse"): Row(2, 2, None, None, SUMS),
+    ("weight-norm", "pullback"): Row(4, 4, 4, 4, SUMS),
+    ("spectral-norm", "forward"): Row(4, 4, 4, 4, SINGULAR),
+    ("spectral-norm", "inverse"): Row(0, 0, None, None, SINGULAR),
+    ("spectral-norm", "pullback"): Row(9, 9, 9, 9, SINGULAR),
+    ("spectral-norm-bound", "forward"): Row(4, 4, None, None, SINGULAR),
+    ("spectral-norm-bound", "inverse"): Row(0, 0, None, None, SINGULAR),
+    ("spectral-norm-bound", "pullback"): Row(9, 9, None, None, SINGULAR),
+}

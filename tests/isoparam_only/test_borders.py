@@ -38,6 +38,9 @@ DISTANCES = [
     (iso.PositiveOrdered(), [3.0, 3.125, 5.0], 0.125),
     (iso.SumToZero(), [1.0, -1.0], INF),
     (iso.UnitVector(), [0.6, 0.8], INF),
+    (iso.UnitNorm(axis=(0, 1)), [[0.6], [0.8]], INF),
+    (iso.WeightNorm(), [3.0, -1.0], INF),
+    (iso.SpectralNorm(), [[1.0, 0.0], [0.0, 0.5]], INF),
 ]
 
 

@@ -66,7 +66,8 @@ def test_axis_moves_the_vectors(sample: Sample, axis: int) -> None:
     value = forward(sample.spec, raw)
     there = lambda array: torch.movedim(array, -1, axis)  # noqa: E731
     assert torch.equal(forward(moved, there(raw)), there(value))
-    assert torch.equal(log_abs_det(moved, there(raw)), log_abs_det(sample.spec, raw))
+    if sample.has("log_abs_det"):
+        assert torch.equal(log_abs_det(moved, there(raw)), log_abs_det(sample.spec, raw))
     assert torch.equal(inverse(moved, there(value)), there(inverse(sample.spec, value)))
     assert torch.equal(project(moved, there(3 * value)), there(project(sample.spec, 3 * value)))
     assert torch.equal(contains(moved, there(value)), contains(sample.spec, value))

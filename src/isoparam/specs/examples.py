@@ -5,6 +5,7 @@ from typing import NamedTuple
 from isoparam.specs.affine import Affine
 from isoparam.specs.base import Shape, Spec
 from isoparam.specs.box import Box
+from isoparam.specs.norms import SpectralNorm, UnitNorm, WeightNorm
 from isoparam.specs.scalar import GreaterThan, Interval, LessThan, Positive, Real, UnitInterval
 from isoparam.specs.vector import Ordered, PositiveOrdered, Simplex, SumToZero, UnitVector
 
@@ -30,5 +31,8 @@ _EXAMPLES = (
     Example(PositiveOrdered(), (3,)),
     Example(SumToZero(), (3,)),
     Example(UnitVector(), (3,)),
+    Example(UnitNorm(), (3,)),
+    Example(WeightNorm(), (3,)),
+    Example(SpectralNorm(), (2, 2)),
 )
 EXAMPLES = {type(example.spec): example for example in _EXAMPLES}
