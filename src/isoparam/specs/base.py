@@ -118,7 +118,7 @@ class Spec(ABC):
 
     @property
     def own_shape(self) -> Shape | None:
-        """The shape of a value that nobody gave: that of the bounds of a scalar spec; None where the spec has none by itself."""
+        """The shape of a value that nobody gave: that of the bounds of a scalar spec; None where there is none."""
         return None
 
     @property

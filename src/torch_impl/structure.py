@@ -1,0 +1,104 @@
+"""Rules of the structure specs: parameters of which all, or some, are not free."""
+
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor as Array
+
+from isoparam.rules import Rule, absent
+from isoparam.specs import Fixed, Masked, Tied
+from torch_impl.constants import fixed_like, places_like
+from torch_impl.kernels.sums import sum_once
+from torch_impl.registry import RULES
+from torch_impl.verbs import applied
+
+
+@RULES.implements(Fixed)
+class FixedRule(Rule[Array]):
+    @staticmethod
+    def forward(spec: Fixed, raw: Array) -> Array:
+        constant = fixed_like(spec, raw)
+        return torch.clone(torch.broadcast_to(constant, (*raw.shape[:-1], *constant.shape)))
+
+    @staticmethod
+    def inverse(spec: Fixed, value: Array) -> Array:
+        return value.new_zeros((*value.shape[: value.ndim - spec.value_rank], 0))
+
+    @staticmethod
+    def log_abs_det(spec: Fixed, raw: Array) -> Array:
+        return torch.sum(raw, dim=-1)
+
+    @staticmethod
+    def project(spec: Fixed, point: Array) -> Array:
+        return torch.zeros_like(point) + fixed_like(spec, point)
+
+    @staticmethod
+    def contains(spec: Fixed, value: Array, eps: float) -> Array:
+        return all_last(close(value, fixed_like(spec, value), widened(eps, spec.value_rank)), spec.value_rank)
+
+
+@RULES.implements(Tied)
+class TiedRule(Rule[Array]):
+    forward = staticmethod(absent)
+    inverse = staticmethod(absent)
+    log_abs_det = staticmethod(absent)
+    project = staticmethod(absent)
+    contains = staticmethod(absent)
+
+
+@RULES.implements(Masked)
+class MaskedRule(Rule[Array]):
+    @staticmethod
+    def forward(spec: Masked, raw: Array) -> Array:
+        return spread(spec, applied(spec.free, "forward", raw))
+
+    @staticmethod
+    def inverse(spec: Masked, value: Array) -> Array:
+        return applied(spec.free, "inverse", chosen(spec, value))
+
+    @staticmethod
+    def log_abs_det(spec: Masked, raw: Array) -> Array:
+        return sum_once(applied(spec.free, "log_abs_det", raw))[..., 0]
+
+    @staticmethod
+    def project(spec: Masked, point: Array) -> Array:
+        return spread(spec, applied(spec.free, "project", chosen(spec, point)))
+
+    @staticmethod
+    def contains(spec: Masked, value: Array, eps: float) -> Array:
+        free = chosen(spec, value)
+        filled = close(value, spread(spec, torch.zeros_like(free)), widened(eps, spec.value_rank))
+        inside = applied(spec.free, "contains", free, widened(eps, 1))
+        return all_last(filled | places_like(spec, value).mask, spec.value_rank) & torch.all(inside, dim=-1)
+
+
+def chosen(spec: Masked, value: Array) -> Array:
+    """The free entries of a value, in a row."""
+    row = torch.reshape(value, (*value.shape[: value.ndim - spec.value_rank], prod(spec.own_shape)))
+    return torch.index_select(row, -1, places_like(spec, value).free)
+
+
+def spread(spec: Masked, free: Array) -> Array:
+    """The value with these free entries, and the fill elsewhere."""
+    places = places_like(spec, free)
+    fill = torch.broadcast_to(places.fill, (*free.shape[:-1], places.fill.shape[0]))
+    row = torch.index_select(torch.cat([free, fill], dim=-1), -1, places.source)
+    return torch.reshape(row, (*free.shape[:-1], *spec.own_shape))
+
+
+def widened(eps: Any, rank: int) -> Any:
+    """A tolerance as it broadcasts with entries: it is a number, or an array with one for each value of `rank` axes."""
+    return eps[(..., *([None] * rank))] if isinstance(eps, Array) else eps
+
+
+def close(value: Array, constant: Array, eps: Any) -> Array:
+    """Whether entries are a constant, up to its rounding."""
+    return torch.abs(value - constant) <= eps * torch.abs(constant)
+
+
+def all_last(entries: Array, rank: int) -> Array:
+    """Whether all is true over the last `rank` axes."""
+    for _ in range(rank):
+        entries = torch.all(entries, dim=-1)
+    return entries
