@@ -13,4 +13,8 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
         "flat.py",
         "setting",
     ): "JAX chooses float64 and the device for a block of code; torch says both at every tensor",
+    (
+        "bridges.py",
+        "as_bijector",
+    ): "TensorFlow Probability has a substrate for JAX and none for torch",
 }

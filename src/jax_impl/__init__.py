@@ -1,5 +1,8 @@
 """isoparam in JAX/Flax: the rules of every spec, and the verbs, trees, modules and training built on them."""
 
+from jax_impl import blocks as _blocks  # noqa: F401
+from jax_impl import circular as _circular  # noqa: F401
+from jax_impl import compose as _compose  # noqa: F401
 from jax_impl import contests as _contests  # noqa: F401  isoparam reaches these as attributes
 from jax_impl import norms as _norms  # noqa: F401
 from jax_impl import pitfalls as _pitfalls  # noqa: F401
@@ -8,10 +11,13 @@ from jax_impl import scalar as _scalar  # noqa: F401  registers the rules
 from jax_impl import simplexes as _simplexes  # noqa: F401
 from jax_impl import sketch as _sketch  # noqa: F401
 from jax_impl import stochastic as _stochastic  # noqa: F401
+from jax_impl import structure as _structure  # noqa: F401
 from jax_impl import train as _train  # noqa: F401
 from jax_impl import triangles as _triangles  # noqa: F401
 from jax_impl import vector as _vector  # noqa: F401
 from jax_impl.attach import attach, detach
+from jax_impl.bridges import as_bijector, as_constraint, as_transform, spec_of
+from jax_impl.importers import import_state, load_values
 from jax_impl.module import Constrained, values
 from jax_impl.monitor import Monitor
 from jax_impl.objective import as_loss
@@ -26,19 +32,25 @@ __all__ = [
     "RULES",
     "Constrained",
     "Monitor",
+    "as_bijector",
+    "as_constraint",
     "as_loss",
+    "as_transform",
     "attach",
     "constrain",
     "contains",
     "detach",
     "forward",
+    "import_state",
     "initial",
     "inverse",
+    "load_values",
     "log_abs_det",
     "log_jacobian",
     "optimizer",
     "project",
     "raw_shape",
+    "spec_of",
     "unconstrain",
     "values",
 ]
