@@ -7,6 +7,7 @@ from isoparam.run import Evaluation, Run
 from isoparam.specs import (
     Affine,
     Box,
+    Circular,
     ColumnStochastic,
     GreaterThan,
     Interval,
@@ -43,6 +44,7 @@ __all__ = [
     "AdamW",
     "Affine",
     "Box",
+    "Circular",
     "ColumnStochastic",
     "Evaluation",
     "GreaterThan",

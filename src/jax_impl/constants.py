@@ -11,6 +11,7 @@ from jax import Array
 
 from isoparam.specs import Affine, Box, GreaterThan, Interval, LessThan, OrderedInterval
 from isoparam.specs.base import ScalarSpec, bound_in, plain
+from isoparam.specs.circular import Turn, turn
 from isoparam.specs.numbers import AffineNumbers, Helmert, IntervalNumbers, RoomNumbers, helmert
 
 
@@ -38,6 +39,11 @@ def parts_like(spec: Box, array: Array) -> list[tuple[ScalarSpec, Any, float]]:
 def helmert_like(array: Array) -> Helmert:
     """The Helmert matrix with a row for each entry of the last axis of an array."""
     return helmert(array.shape[-1], _numpy(array))
+
+
+def turn_like(array: Array) -> Turn:
+    """The numbers of a full turn in the dtype of an array."""
+    return turn(_numpy(array))
 
 
 def room_like(spec: OrderedInterval, array: Array) -> RoomNumbers:

@@ -12,6 +12,7 @@ from torch import Tensor as Array
 
 from isoparam.specs import Affine, Box, GreaterThan, Interval, LessThan, OrderedInterval
 from isoparam.specs.base import FrozenArray, ScalarSpec, bound_in, plain
+from isoparam.specs.circular import Turn, turn
 from isoparam.specs.numbers import AffineNumbers, Helmert, IntervalNumbers, RoomNumbers, helmert
 
 NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
@@ -44,6 +45,11 @@ def helmert_like(array: Array) -> Helmert:
     return Helmert(*_helmert(index(array.shape[-1]), array.dtype, array.device))
 
 
+def turn_like(array: Array) -> Turn:
+    """The numbers of a full turn in the dtype of an array."""
+    return Turn(*_turn(array.dtype))
+
+
 def room_like(spec: OrderedInterval, array: Array) -> RoomNumbers:
     """The numbers of an ordered interval in the dtype of an array, for the entries of its last axis."""
     return RoomNumbers(*_room(spec, index(array.shape[-1]), array.dtype, array.device))
@@ -74,6 +80,11 @@ def _helmert(rows: int, dtype: torch.dtype, device: torch.device) -> tuple[Any, 
 @torch.compiler.assume_constant_result
 def _room(spec: OrderedInterval, count: int, dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
     return tuple(_placed(part, device) for part in spec.numbers(count, NUMPY[dtype]))
+
+
+@torch.compiler.assume_constant_result
+def _turn(dtype: torch.dtype) -> tuple[Any, ...]:
+    return tuple(turn(NUMPY[dtype]))
 
 
 def _placed(part: Any, device: torch.device) -> Any:

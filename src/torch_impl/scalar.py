@@ -12,6 +12,7 @@ from isoparam.specs import Affine, Box, GreaterThan, Interval, LessThan, Positiv
 from torch_impl.constants import affine_like, bound_like, numbers_like, parts_like
 from torch_impl.kernels.elementary import divided, exp, expm1, log, shielded, two_sum
 from torch_impl.kernels.links import between, between_inverse, between_log_slope, sigmoid, softplus, softplus_inverse
+from torch_impl.kernels.unit_slope import unit_between, unit_between_inverse, unit_between_log_slope
 from torch_impl.registry import RULES
 
 
@@ -139,17 +140,23 @@ class IntervalRule(Rule[Array]):
     @staticmethod
     def forward(spec: Interval, raw: Array) -> Array:
         n = numbers_like(spec, raw)
+        if spec.link == "unit":
+            return unit_between(raw, n.low, n.high, n.mid, n.mid_tail, n.half, n.half_head, n.half_rest, n.crosses)
         return between(raw, n.low, n.high, n.mid, n.mid_tail, n.half, n.rate, n.steep, n.crosses)
 
     @staticmethod
     def inverse(spec: Interval, value: Array) -> Array:
         n = numbers_like(spec, value)
         unit = 0.5 if n.huge else 1.0
+        if spec.link == "unit":
+            return unit_between_inverse(value, n.low, n.high, n.mid, n.mid_tail, n.half, unit)
         return between_inverse(value, n.low, n.high, n.mid, n.mid_tail, n.half, n.rate, unit)
 
     @staticmethod
     def log_abs_det(spec: Interval, raw: Array) -> Array:
         n = numbers_like(spec, raw)
+        if spec.link == "unit":
+            return unit_between_log_slope(raw, n.half)
         return between_log_slope(raw, n.log_peak, n.log_far, n.rate)
 
     @staticmethod

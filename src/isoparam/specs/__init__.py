@@ -3,6 +3,7 @@
 from isoparam.specs.affine import Affine
 from isoparam.specs.base import Facts, FrozenArray, ScalarSpec, Spec, VectorSpec
 from isoparam.specs.box import Box
+from isoparam.specs.circular import Circular
 from isoparam.specs.norms import SpectralNorm, UnitNorm, WeightNorm
 from isoparam.specs.scalar import GreaterThan, Interval, LessThan, Positive, Real, UnitInterval
 from isoparam.specs.simplexes import OrderedInterval, SoftmaxSimplex, StickBreakingSimplex
@@ -18,6 +19,7 @@ CATALOGUE: tuple[type[Spec], ...] = (
     LessThan,
     Interval,
     UnitInterval,
+    Circular,
     Box,
     Simplex,
     Ordered,
@@ -47,6 +49,7 @@ def catalogue() -> tuple[type[Spec], ...]:
 __all__ = [
     "Affine",
     "Box",
+    "Circular",
     "ColumnStochastic",
     "Facts",
     "FrozenArray",

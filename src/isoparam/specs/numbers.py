@@ -12,10 +12,11 @@ from isoparam.specs.base import Bound, bound_in, plain
 class IntervalNumbers(NamedTuple):
     """The bounds of an `Interval` in one dtype, and what follows from them: floats, or arrays for array bounds.
 
-    `mid + mid_tail` is the midpoint to twice the precision, so that a value near it carries one rounding.
-    The map is read as mid + half * tanh(x / 2), where x = rate * raw. Three facts choose among formulas before
-    anything is traced: `steep`, the slope at a given distance exceeds that of exp(-|x|), which underflows first;
-    `huge`, high - low may overflow; `crosses`, the value passes 0 inside.
+    `mid + mid_tail` is the midpoint to twice the precision, so that a value near it carries one rounding, and
+    `half_head + half_rest` half the width, of which the head has half the digits. The map is read as
+    mid + half * tanh(x / 2), where x = rate * raw, or rate * raw / half with a slope of 1. Three facts choose among
+    formulas before anything is traced: `steep`, the slope at a given distance exceeds that of exp(-|x|), which underflows
+    first; `huge`, high - low may overflow; `crosses`, the value passes 0 inside.
     """
 
     low: Any
@@ -23,6 +24,8 @@ class IntervalNumbers(NamedTuple):
     mid: Any
     mid_tail: Any
     half: Any
+    half_head: Any
+    half_rest: Any
     log_peak: Any
     log_far: Any
     rate: float
@@ -44,14 +47,18 @@ def interval_numbers(low_bound: Bound, high_bound: Bound, link: str, dtype: type
     mid = exact_mid.astype(dtype)
     half64 = high64 / 2 - low64 / 2
     half = half64.astype(dtype)
-    rate = 2.0 if link == "tanh" else 1.0
-    log_peak = np.log(half64) - (0.0 if link == "tanh" else np.log(2.0))
+    half_tail = _halved_sum(high64, -low64)[1] + (half64 - half.astype(np.float64))
+    half_head, half_rest = _halved(half.astype(np.float64), half_tail, (np.finfo(dtype).nmant + 1) // 2)
+    rate = 1.0 if link == "sigmoid" else 2.0
+    log_peak = np.zeros_like(half64) if link == "unit" else np.log(half64) - (0.0 if link == "tanh" else np.log(2.0))
     return IntervalNumbers(
         low=plain(low),
         high=plain(high),
         mid=plain(mid),
         mid_tail=plain(((exact_mid - mid.astype(np.float64)) + tail).astype(dtype)),
         half=plain(half),
+        half_head=plain(half_head.astype(dtype)),
+        half_rest=plain(half_rest.astype(dtype)),
         log_peak=plain(log_peak.astype(dtype)),
         log_far=plain((log_peak + np.log(4.0)).astype(dtype)),
         rate=rate,

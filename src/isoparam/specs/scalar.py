@@ -10,7 +10,7 @@ from isoparam.specs.base import Border, Bound, Facts, ScalarSpec, above, as_boun
 from isoparam.specs.numbers import IntervalNumbers, interval_numbers
 
 HALF_LINE_LINKS = ("softplus", "exp")
-INTERVAL_LINKS = ("sigmoid", "tanh")
+INTERVAL_LINKS = ("sigmoid", "tanh", "unit")
 _STAN = "Stan Reference Manual, Constraint Transforms"
 
 
@@ -193,11 +193,15 @@ class Interval(ScalarSpec):
 
         link="sigmoid"   value = low + (high - low) * sigmoid(raw)
         link="tanh"      value = (low + high)/2 + (high - low)/2 * tanh(raw)   the same map at twice the rate
+        link="unit"      value = (low + high)/2 + (high - low)/2 * tanh(2 raw / (high - low))   slope 1 at raw = 0
+
+    With link="unit" raw has the unit of the value, and a step of an optimizer moves the value in the middle of any
+    interval as it would move an unbounded number.
 
     Args:
         low: the open lower bound, in the unit of the value; a number, or an array that broadcasts into the value.
         high: the open upper bound, likewise; low < high everywhere.
-        link: "sigmoid" (default) or "tanh".
+        link: "sigmoid" (default), "tanh" or "unit".
 
     Shapes: raw and value are equal, any shape into which the bounds broadcast.
 
@@ -205,7 +209,8 @@ class Interval(ScalarSpec):
         SpecError: unless low < high, both are finite numbers, and the link is known.
 
     Limits: the value is rounded to a bound of size 1 beyond |raw| = 16.6 (float32) or 36.7 (float64). The gradient
-        stays right and non-zero until it is subnormal itself, near |raw| = 87 or 708.
+        stays right and non-zero until it is subnormal itself, near |raw| = 87 or 708. Those numbers are of the sigmoid:
+        they are halved for tanh, and for unit multiplied by (high - low)/4.
 
     Source: Stan Reference Manual, "Lower and upper bounded scalar".
 
@@ -220,8 +225,9 @@ class Interval(ScalarSpec):
     facts: ClassVar[Facts] = Facts(
         domain="(low, high)",
         raw_size="as the value",
-        formula="low + (high - low) sigmoid(raw), or mid + half tanh(raw)",
-        log_abs_det="log(high - low) + log sigmoid(raw) + log sigmoid(-raw); tanh: log half + log sech^2(raw)",
+        formula="low + (high - low) sigmoid(raw), mid + half tanh(raw), or mid + half tanh(raw / half)",
+        log_abs_det="log(high - low) + log sigmoid(raw) + log sigmoid(-raw); tanh: log half + log sech^2(raw); "
+        "unit: log sech^2(raw / half)",
         volume="Lebesgue, per entry",
         projection="min(max(point, low), high)",
         limits="the value rounds to a bound beyond |raw| = 16.6 / 36.7; the gradient is subnormal beyond 87 / 708",
