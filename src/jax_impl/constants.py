@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from jax import Array
 
-from isoparam.specs import Affine, Box, GreaterThan, Interval, LessThan, OrderedInterval
+from isoparam.specs import Affine, Box, Fixed, GreaterThan, Interval, LessThan, Masked, OrderedInterval
 from isoparam.specs.base import ScalarSpec, bound_in, plain
 from isoparam.specs.circular import Turn, turn
 from isoparam.specs.numbers import AffineNumbers, Helmert, IntervalNumbers, RoomNumbers, helmert
+from isoparam.specs.rotations import Rotation
+from isoparam.specs.structure import MaskPlaces
 
 
 def bound_like(spec: GreaterThan | LessThan, array: Array) -> Any:
@@ -49,6 +51,28 @@ def turn_like(array: Array) -> Turn:
 def room_like(spec: OrderedInterval, array: Array) -> RoomNumbers:
     """The numbers of an ordered interval in the dtype of an array, for the entries of its last axis."""
     return spec.numbers(array.shape[-1], _numpy(array))
+
+
+def fixed_like(spec: Fixed, array: Array) -> Any:
+    """The constant in the dtype of an array, as a numpy array."""
+    return bound_in(spec.value, _numpy(array))
+
+
+def places_like(spec: Masked, array: Array) -> MaskPlaces:
+    """Where the entries of a masked array come from, with the fill in the dtype of an array."""
+    return spec.places(_numpy(array))
+
+
+def base_like(spec: Rotation, rows: int, array: Array) -> Any:
+    """The orthogonal matrix that a spec of rotations starts from, in the dtype and on the device of an array; None for I."""
+    base = spec.whole_base(rows)
+    return None if base is None else base.astype(_numpy(array))
+
+
+def triangle_like(side: int, array: Array) -> Any:
+    """Rows and columns of the entries below the diagonal, row by row, on the device of an array."""
+    del array
+    return np.tril_indices(side, -1)
 
 
 def _numpy(array: Array) -> Any:

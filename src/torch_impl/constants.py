@@ -10,10 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor as Array
 
-from isoparam.specs import Affine, Box, GreaterThan, Interval, LessThan, OrderedInterval
+from isoparam.specs import Affine, Box, Fixed, GreaterThan, Interval, LessThan, Masked, OrderedInterval
 from isoparam.specs.base import FrozenArray, ScalarSpec, bound_in, plain
 from isoparam.specs.circular import Turn, turn
 from isoparam.specs.numbers import AffineNumbers, Helmert, IntervalNumbers, RoomNumbers, helmert
+from isoparam.specs.rotations import Rotation
+from isoparam.specs.structure import MaskPlaces
 
 NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 
@@ -55,6 +57,28 @@ def room_like(spec: OrderedInterval, array: Array) -> RoomNumbers:
     return RoomNumbers(*_room(spec, index(array.shape[-1]), array.dtype, array.device))
 
 
+def fixed_like(spec: Fixed, array: Array) -> Any:
+    """The constant in the dtype of an array, on its device."""
+    (constant,) = _fixed(spec, array.dtype, array.device)
+    return constant
+
+
+def places_like(spec: Masked, array: Array) -> MaskPlaces:
+    """Where the entries of a masked array come from, with the fill in the dtype of an array, on its device."""
+    return MaskPlaces(*_places(spec, array.dtype, array.device))
+
+
+def base_like(spec: Rotation, rows: int, array: Array) -> Any:
+    """The orthogonal matrix that a spec of rotations starts from, in the dtype and on the device of an array; None for I."""
+    (base,) = _base(spec, index(rows), array.dtype, array.device)
+    return base
+
+
+def triangle_like(side: int, array: Array) -> Any:
+    """Rows and columns of the entries below the diagonal, row by row, on the device of an array."""
+    return _triangle(index(side), array.device)
+
+
 @torch.compiler.assume_constant_result
 def _bound(spec: GreaterThan | LessThan, dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
     # A tuple: torch.compile gives two bare tensors of one function one name, and inductor refuses the second.
@@ -80,6 +104,27 @@ def _helmert(rows: int, dtype: torch.dtype, device: torch.device) -> tuple[Any, 
 @torch.compiler.assume_constant_result
 def _room(spec: OrderedInterval, count: int, dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
     return tuple(_placed(part, device) for part in spec.numbers(count, NUMPY[dtype]))
+
+
+@torch.compiler.assume_constant_result
+def _fixed(spec: Fixed, dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
+    return (_placed(bound_in(spec.value, NUMPY[dtype]), device),)
+
+
+@torch.compiler.assume_constant_result
+def _places(spec: Masked, dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
+    return tuple(_placed(part, device) for part in spec.places(NUMPY[dtype]))
+
+
+@torch.compiler.assume_constant_result
+def _base(spec: Rotation, rows: int, dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
+    base = spec.whole_base(rows)
+    return (None,) if base is None else (_placed(base.astype(NUMPY[dtype]), device),)
+
+
+@torch.compiler.assume_constant_result
+def _triangle(side: int, device: torch.device) -> tuple[Any, ...]:
+    return tuple(_placed(part, device) for part in np.tril_indices(side, -1))
 
 
 @torch.compiler.assume_constant_result

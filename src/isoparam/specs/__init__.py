@@ -2,12 +2,15 @@
 
 from isoparam.specs.affine import Affine
 from isoparam.specs.base import Facts, FrozenArray, ScalarSpec, Spec, VectorSpec
+from isoparam.specs.blocks import Concatenate, Stack
 from isoparam.specs.box import Box
 from isoparam.specs.circular import Circular
+from isoparam.specs.compose import Compose
 from isoparam.specs.norms import SpectralNorm, UnitNorm, WeightNorm
 from isoparam.specs.scalar import GreaterThan, Interval, LessThan, Positive, Real, UnitInterval
 from isoparam.specs.simplexes import OrderedInterval, SoftmaxSimplex, StickBreakingSimplex
 from isoparam.specs.stochastic import ColumnStochastic, RowStochastic, SumToZeroMatrix
+from isoparam.specs.structure import Fixed, Masked, Tied
 from isoparam.specs.triangles import LowerTriangular, SkewSymmetric, Symmetric
 from isoparam.specs.vector import Ordered, PositiveOrdered, Simplex, SumToZero, UnitVector
 
@@ -38,6 +41,12 @@ CATALOGUE: tuple[type[Spec], ...] = (
     UnitNorm,
     WeightNorm,
     SpectralNorm,
+    Fixed,
+    Tied,
+    Masked,
+    Compose,
+    Concatenate,
+    Stack,
 )
 
 
@@ -51,12 +60,16 @@ __all__ = [
     "Box",
     "Circular",
     "ColumnStochastic",
+    "Compose",
+    "Concatenate",
     "Facts",
+    "Fixed",
     "FrozenArray",
     "GreaterThan",
     "Interval",
     "LessThan",
     "LowerTriangular",
+    "Masked",
     "Ordered",
     "OrderedInterval",
     "Positive",
@@ -69,10 +82,12 @@ __all__ = [
     "SoftmaxSimplex",
     "Spec",
     "SpectralNorm",
+    "Stack",
     "StickBreakingSimplex",
     "SumToZero",
     "SumToZeroMatrix",
     "Symmetric",
+    "Tied",
     "UnitInterval",
     "UnitNorm",
     "UnitVector",

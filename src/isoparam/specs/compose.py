@@ -179,9 +179,11 @@ class Compose(Spec):
             if not is_similarity(outer):
                 reasons["project"] = f"{outer} bends distances, so that the nearest point is not the image of a nearest point"
             if not (fills(inner) or (is_similarity(outer) and all(spec.unique for spec in inner))):
+                several = next((spec for spec in inner if not spec.unique), None)
                 reasons["log_abs_det"] = (
-                    f"{inner[0]} gives a set without an interior, or from a raw that is not unique, and {outer} does not "
-                    f"scale its volume by one factor"
+                    f"{inner[0]} gives a set without an interior, whose volume {outer} does not scale by one factor"
+                    if several is None
+                    else f"{several} has several raws for each value, so that {outer} does not act on the directions of raw alone"
                 )
         for verb in ("project", "log_abs_det"):
             for spec in self.specs:
