@@ -1,5 +1,6 @@
 """isoparam in JAX/Flax: the rules of every spec, and the verbs, trees, modules and training built on them."""
 
+from jax_impl import balls as _balls  # noqa: F401
 from jax_impl import blocks as _blocks  # noqa: F401
 from jax_impl import circular as _circular  # noqa: F401
 from jax_impl import compose as _compose  # noqa: F401
@@ -7,6 +8,7 @@ from jax_impl import contests as _contests  # noqa: F401  isoparam reaches these
 from jax_impl import norms as _norms  # noqa: F401
 from jax_impl import pitfalls as _pitfalls  # noqa: F401
 from jax_impl import problems as _problems  # noqa: F401
+from jax_impl import rotations as _rotations  # noqa: F401
 from jax_impl import scalar as _scalar  # noqa: F401  registers the rules
 from jax_impl import simplexes as _simplexes  # noqa: F401
 from jax_impl import sketch as _sketch  # noqa: F401

@@ -1,12 +1,14 @@
 """What a constraint is: frozen, framework-free data, one family per file."""
 
 from isoparam.specs.affine import Affine
+from isoparam.specs.balls import L1Ball, L2Ball, LInfBall
 from isoparam.specs.base import Facts, FrozenArray, ScalarSpec, Spec, VectorSpec
 from isoparam.specs.blocks import Concatenate, Stack
 from isoparam.specs.box import Box
 from isoparam.specs.circular import Circular
 from isoparam.specs.compose import Compose
 from isoparam.specs.norms import SpectralNorm, UnitNorm, WeightNorm
+from isoparam.specs.rotations import Orthogonal, SpecialOrthogonal, Stiefel
 from isoparam.specs.scalar import GreaterThan, Interval, LessThan, Positive, Real, UnitInterval
 from isoparam.specs.simplexes import OrderedInterval, SoftmaxSimplex, StickBreakingSimplex
 from isoparam.specs.stochastic import ColumnStochastic, RowStochastic, SumToZeroMatrix
@@ -32,6 +34,9 @@ CATALOGUE: tuple[type[Spec], ...] = (
     SoftmaxSimplex,
     OrderedInterval,
     UnitVector,
+    L1Ball,
+    L2Ball,
+    LInfBall,
     RowStochastic,
     ColumnStochastic,
     SumToZeroMatrix,
@@ -47,6 +52,9 @@ CATALOGUE: tuple[type[Spec], ...] = (
     Compose,
     Concatenate,
     Stack,
+    Orthogonal,
+    SpecialOrthogonal,
+    Stiefel,
 )
 
 
@@ -67,11 +75,15 @@ __all__ = [
     "FrozenArray",
     "GreaterThan",
     "Interval",
+    "L1Ball",
+    "L2Ball",
+    "LInfBall",
     "LessThan",
     "LowerTriangular",
     "Masked",
     "Ordered",
     "OrderedInterval",
+    "Orthogonal",
     "Positive",
     "PositiveOrdered",
     "Real",
@@ -81,9 +93,11 @@ __all__ = [
     "SkewSymmetric",
     "SoftmaxSimplex",
     "Spec",
+    "SpecialOrthogonal",
     "SpectralNorm",
     "Stack",
     "StickBreakingSimplex",
+    "Stiefel",
     "SumToZero",
     "SumToZeroMatrix",
     "Symmetric",

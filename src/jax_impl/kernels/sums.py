@@ -5,6 +5,8 @@ from jax import Array, lax
 
 from jax_impl.kernels.derivatives import with_rule
 
+_BLOCK = 16
+
 
 def on_one_grid(x: Array, size: float) -> tuple[Array, Array]:
     """x as head + tail, exactly. The heads of a vector are multiples of the last digit of size * max|x|, so that
@@ -45,3 +47,27 @@ def before(x: Array) -> Array:
 def after(x: Array) -> Array:
     """0 behind x."""
     return jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, 1)])
+
+
+def sum_by_blocks(x: Array) -> Array:
+    """Sum along the last axis, which is kept, rounded a few times only; linear, and the transpose of `spread_by_blocks`."""
+    # twin: torch adds in pairs; XLA one entry after the other, so JAX adds blocks of entries, then blocks of blocks.
+    while x.shape[-1] > _BLOCK:
+        n = x.shape[-1]
+        blocks = -(-n // _BLOCK)
+        padded = jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(0, blocks * _BLOCK - n)]) if n % _BLOCK else x
+        x = jnp.sum(padded.reshape(*x.shape[:-1], blocks, _BLOCK), axis=-1)
+    return jnp.sum(x, axis=-1, keepdims=True)
+
+
+def spread_by_blocks(number: Array, like: Array) -> Array:
+    """A number for each vector, of length 1 along the last axis, repeated as often as `like` is long."""
+    # twin: torch adds in pairs; XLA one entry after the other, so JAX adds blocks of entries, then blocks of blocks.
+    lengths = [like.shape[-1]]
+    while lengths[-1] > _BLOCK:
+        lengths.append(-(-lengths[-1] // _BLOCK))
+    spread = jnp.broadcast_to(number, (*number.shape[:-1], lengths[-1]))
+    for length in reversed(lengths[:-1]):
+        repeated = jnp.broadcast_to(spread[..., None], (*spread.shape, _BLOCK))
+        spread = repeated.reshape(*spread.shape[:-1], spread.shape[-1] * _BLOCK)[..., :length]
+    return spread

@@ -7,7 +7,7 @@ from torch import Tensor as Array
 
 from torch_impl.kernels.derivatives import with_rule
 from torch_impl.kernels.elementary import LN2, exponent_of, half_digits, log1p, power_below, shielded, times_power, two_sum
-from torch_impl.kernels.sums import on_one_grid
+from torch_impl.kernels.sums import on_one_grid, spread_by_blocks, sum_by_blocks
 
 
 class Measured(NamedTuple):
@@ -22,11 +22,11 @@ class Measured(NamedTuple):
     length_tail: Array
 
 
-def _measured(x: Array) -> Measured:
+def measured(x: Array) -> Measured:
     power = power_below(x)
     u = times_power(x, 1 / power)
     zero = torch.amax(torch.abs(u), dim=-1, keepdim=True) < 1e-18  # the smallest subnormal number gives more
-    u, power = torch.where(zero, _first(x), u), torch.where(zero, 1.0, power)
+    u, power = torch.where(zero, first_basis_vector(x), u), torch.where(zero, 1.0, power)
     # Heads have half the digits, so their squares are exact; the rest is small and may round.
     head = half_digits(u)
     tail = u - head
@@ -40,10 +40,10 @@ def _measured(x: Array) -> Measured:
     return Measured(u, power, zero, square, square_tail, length, missing / (2 * length))
 
 
-@with_rule(push=lambda x, y, tangent: _across(x, tangent), pull=lambda x, y, cotangent: _across(x, cotangent))
+@with_rule(push=lambda x, y, tangent: across(x, tangent), pull=lambda x, y, cotangent: across(x, cotangent))
 def unit(x: Array) -> Array:
     """x/|x|; the first basis vector where x is 0."""
-    m = _measured(x)
+    m = measured(x)
     # u may have lost small entries of a long x, which |u| >= 1 divides without overflow; a short x is u, exactly.
     long = torch.where(m.power > 1, m.power, 1.0)
     quotient = times_power(torch.where(m.zero, m.u, x), long / m.power) / m.length
@@ -56,7 +56,7 @@ def unit(x: Array) -> Array:
 )
 def log_length(x: Array) -> Array:
     """log |x|, without cancellation where |x| is near 1; -inf where x is 0."""
-    m = _measured(x)
+    m = measured(x)
     power = power_below(m.square)
     power = torch.where(m.square > 1.4142135 * power, 2 * power, power)
     near = log1p((m.square / power - 1) + m.square_tail / power)
@@ -65,28 +65,25 @@ def log_length(x: Array) -> Array:
     return torch.where(m.zero, -torch.inf, (k * ln2 + (near + k * ln2_tail)) / 2)[..., 0]
 
 
-def _across(x: Array, t: Array) -> Array:
+def across(x: Array, t: Array) -> Array:
     """(1 - v v^T) t / |x| with v = x/|x|, the derivative of `unit`: symmetric, and accurate where t is nearly along x.
 
-    With p the largest entry and c = x/x_p, this is B^T (1 - w w^T) B t / |x|: B takes off c t_p and drops entry p, w is
-    v without entry p, and what cancels does so in the exact products of B. In JAX B^T is what turns into B by
-    transposition, hence its two sums, of which the second, exact one comes last.
+    With p the largest entry and c = x/x_p, offsets o = t - c t_p leave o - c v_p^2 (c . o), where what cancels did so in
+    the exact products of o.
     """
-    m = _measured(x)
+    # twin: torch calls this both ways; JAX transposes it for reverse mode, so there it is written transposed.
+    m = measured(x)
     # Half of the power before and half after, so that only a result that overflows does, in either direction.
     root = power_below(torch.sqrt(m.power))
     t = t * shielded(1 / root, t)
     at_p = torch.arange(x.shape[-1], device=x.device) == torch.argmax(torch.abs(m.u), dim=-1, keepdim=True)
-    w = torch.where(at_p, 0.0, m.u / m.length)
     c, c_tail = _quotient(m.u, at_p)
+    whole = torch.where(at_p, 1.0, c + c_tail)
+    weights = whole * torch.sum(torch.where(at_p, m.u / m.length, 0.0), dim=-1, keepdim=True) ** 2
     t_p = torch.sum(torch.where(at_p, t, 0.0), dim=-1, keepdim=True)
     head = half_digits(t_p)
-    t = torch.where(at_p, 0.0, t - c * head) - (c * (t_p - head) + c_tail * t_p)
-    t = t - w * torch.sum(w * t, dim=-1, keepdim=True)
-    small = torch.sum(c * t, dim=-1, keepdim=True)
-    small = (small - half_digits(small)) + torch.sum(c_tail * t, dim=-1, keepdim=True)
-    large = half_digits(torch.sum(c * t, dim=-1, keepdim=True))
-    t = t - torch.where(at_p, large + small, 0.0)
+    t = torch.where(at_p, 0.0, (t - c * head) - (c * (t_p - head) + c_tail * t_p))
+    t = t - weights * spread_by_blocks(sum_by_blocks(whole * t), t)
     return torch.where(m.zero, 0.0, (t / m.length) * shielded(root / m.power, t))
 
 
@@ -100,10 +97,10 @@ def _quotient(u: Array, at_p: Array) -> tuple[Array, Array]:
 
 def _over_length(x: Array, t: Array) -> Array:
     """t/|x|; 0 where x is 0."""
-    m = _measured(x)
+    m = measured(x)
     return torch.where(m.zero, 0.0, (t / m.length) * shielded(1 / m.power, t))
 
 
-def _first(x: Array) -> Array:
+def first_basis_vector(x: Array) -> Array:
     """The first basis vector."""
     return (torch.arange(x.shape[-1], device=x.device) == 0).to(x.dtype)

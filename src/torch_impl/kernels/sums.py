@@ -47,3 +47,15 @@ def before(x: Array) -> Array:
 def after(x: Array) -> Array:
     """0 behind x."""
     return torch.nn.functional.pad(x, (0, 1))
+
+
+def sum_by_blocks(x: Array) -> Array:
+    """Sum along the last axis, which is kept, rounded a few times only; linear, and the transpose of `spread_by_blocks`."""
+    # twin: torch adds in pairs; XLA one entry after the other, so JAX adds blocks of entries, then blocks of blocks.
+    return torch.sum(x, dim=-1, keepdim=True)
+
+
+def spread_by_blocks(number: Array, like: Array) -> Array:
+    """A number for each vector, of length 1 along the last axis, repeated as often as `like` is long."""
+    # twin: torch adds in pairs; XLA one entry after the other, so JAX adds blocks of entries, then blocks of blocks.
+    return number.expand(*number.shape[:-1], like.shape[-1])

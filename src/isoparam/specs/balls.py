@@ -1,0 +1,214 @@
+"""Balls around 0: vectors whose norm stays below a radius."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+
+from isoparam.errors import SpecError
+from isoparam.specs.base import Border, Facts, VectorSpec, as_bound, bound_in, check_link
+from isoparam.specs.scalar import Interval
+
+RADIAL_LINKS = ("alg", "tanh")
+
+
+@dataclass(frozen=True)
+class Ball(VectorSpec):
+    """What the balls share: a radius, and the sizes of raw and value, which are equal."""
+
+    smallest: ClassVar[dict[str, int]] = {"raw": 1, "value": 1}
+    norm: ClassVar[float]
+    links: ClassVar[tuple[str, ...]] = ()
+
+    radius: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        name = type(self).__name__
+        radius: Any = as_bound(name, "radius", self.radius)
+        if not isinstance(radius, float) or radius <= 0:
+            raise SpecError(f"{name}: radius={self.radius!r} must be one number above 0, such as radius=1.0")
+        object.__setattr__(self, "radius", radius)
+
+    def radius_in(self, dtype: type[np.floating]) -> float:
+        """The radius as the dtype holds it; SpecError where it overflows or underflows there."""
+        radius = float(bound_in(self.radius, dtype))
+        if radius < np.finfo(dtype).tiny:
+            raise SpecError(f"radius={self.radius!r} underflows in {np.dtype(dtype).name}; use a wider dtype, or another unit")
+        return radius
+
+    def length(self, value: np.ndarray) -> np.ndarray:
+        """The norm of vectors along the last axis, in float64."""
+        largest = np.max(np.abs(value.astype(np.float64)), axis=-1, keepdims=True)
+        unit = np.where((largest > 0) & np.isfinite(largest), largest, 1.0)
+        return unit[..., 0] * np.linalg.norm(value.astype(np.float64) / unit, ord=self.norm, axis=-1)
+
+    def border(self, value: np.ndarray) -> Border:
+        return Border((self.radius - self.length(value))[..., None], self.radius)
+
+    def _cure(self, wrong: np.ndarray) -> str:
+        return f"its norm is {self.length(wrong):.17g}: shrink it below radius={self.radius:g}"
+
+
+@dataclass(frozen=True)
+class L2Ball(Ball):
+    """Vectors of Euclidean length below a radius.
+
+        link="alg"    value = radius * raw / sqrt(1 + |raw|^2)
+        link="tanh"   value = radius * tanh(|raw|) * raw / |raw|
+
+    Both keep the direction of raw and are radius * raw near 0. Far out the derivative of the length falls as |raw|^-3
+    ("alg", the default: an optimizer that went too far comes back, and the inverse has no logarithm), or as
+    4 exp(-2 |raw|) ("tanh"), which is 1e-34 at |raw| = 40.
+
+    Args:
+        radius: above 0; not reached.
+        link: "alg" (default) or "tanh".
+        axis: the axis along which the length is taken, by default the last.
+
+    Shapes: raw and value are equal; at least one entry along the axis.
+
+    Raises:
+        SpecError: for a radius that is no number above 0 (in the dtype of the parameter too), an unknown link, an empty axis,
+            or an axis that is not there.
+
+    Limits: any finite raw. The value rounds to the border from about |raw| = 3e3 (float32) or 7e7 (float64) with "alg", and
+        9 or 19 with "tanh"; `inverse` refuses it there.
+
+    Source: radial maps, as in Wright (1999) for "alg" on the line; log-determinants by polar coordinates.
+
+    Example:
+        >>> import isoparam as iso
+        >>> iso.L2Ball(2.0).raw_shape((10, 3))
+        (10, 3)
+    """
+
+    facts: ClassVar[Facts] = Facts(
+        domain="{v : |v| < radius}, Euclidean length",
+        raw_size="N for N entries",
+        formula="radius raw / sqrt(1 + |raw|^2), or radius tanh(|raw|) raw / |raw| with link='tanh'",
+        log_abs_det="N log radius - (N + 2)/2 log(1 + |raw|^2), or N log radius + log sech(|raw|)^2 "
+        "+ (N - 1) log(tanh(|raw|)/|raw|)",
+        volume="Lebesgue on all N entries",
+        projection="radius point / |point| where |point| > radius",
+        limits="at the border from |raw| = 3e3 / 7e7 (alg), 9 / 19 (tanh)",
+        source="radial map; log-determinant by polar coordinates",
+    )
+    norm: ClassVar[float] = 2
+    links: ClassVar[tuple[str, ...]] = RADIAL_LINKS
+
+    link: str = "alg"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_link("L2Ball", self.link, self.links)
+
+
+@dataclass(frozen=True)
+class L1Ball(Ball):
+    """Vectors whose sizes of entries add up to less than a radius.
+
+        link="alg"     value = radius * raw / (1 + |raw|),   |raw| = sum_k |raw_k|
+        link="tanh"    value = radius * tanh(|raw|) * raw / |raw|
+        link="stick"   value_k = radius * t_k * prod_{j<k} (1 - |t_j|),   t = tanh(raw)
+
+    The first two keep the direction of raw and are radius * raw near 0; far out the derivative of the length falls as
+    |raw|^-2 ("alg", the default) or 4 exp(-2 |raw|). "stick" breaks pieces off the radius one after the other, as NumPyro
+    does; its entries are not treated alike.
+
+    Args:
+        radius: above 0; not reached.
+        link: "alg" (default), "tanh" or "stick".
+        axis: the axis along which the norm is taken, by default the last.
+
+    Shapes: raw and value are equal; at least one entry along the axis.
+
+    Raises:
+        SpecError: for a radius that is no number above 0 (in the dtype of the parameter too), an unknown link, an empty axis,
+            or an axis that is not there.
+
+    Limits: the derivative jumps where an entry of raw is 0, since |raw_k| bends there; the one given is that with
+        d|raw_k| = 0, half way between the two sides. At raw = 0 the radial maps have the derivative radius * identity.
+        The value rounds to the border from about |raw| = 8e6 (float32) or 4e15 (float64) with "alg", and 9 or 19 with "tanh".
+
+    Source: radial maps; "stick": NumPyro, L1BallTransform (times radius).
+
+    Example:
+        >>> import isoparam as iso
+        >>> iso.L1Ball(link="stick").raw_shape((10, 3))
+        (10, 3)
+    """
+
+    facts: ClassVar[Facts] = Facts(
+        domain="{v : sum_k |v_k| < radius}",
+        raw_size="N for N entries",
+        formula="radius raw / (1 + |raw|); tanh: radius tanh(|raw|) raw / |raw|; "
+        "stick: v_k = radius t_k prod_{j<k} (1 - |t_j|), t = tanh(raw)",
+        log_abs_det="N log radius - (N + 1) log(1 + |raw|); tanh: as L2Ball with |raw| = sum_k |raw_k|; "
+        "stick: N log radius + sum_k log sech(raw_k)^2 + (N - k) log(1 - |t_k|)",
+        volume="Lebesgue on all N entries",
+        projection="sign(point) max(|point| - t, 0) with t such that the sum of sizes is the radius (sort)",
+        limits="no derivative where an entry of raw is 0; at the border from |raw| = 8e6 / 4e15 (alg), 9 / 19 (tanh)",
+        source="radial map; stick: NumPyro, L1BallTransform",
+    )
+    norm: ClassVar[float] = 1
+    links: ClassVar[tuple[str, ...]] = (*RADIAL_LINKS, "stick")
+
+    link: str = "alg"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_link("L1Ball", self.link, self.links)
+
+
+@dataclass(frozen=True)
+class LInfBall(Ball):
+    """Vectors whose entries are all smaller in size than a radius: a cube, as one set of vectors.
+
+        value_k = radius * tanh(raw_k)
+
+    Args:
+        radius: above 0; not reached.
+        axis: the axis of the vectors, by default the last.
+
+    Shapes: raw and value are equal; at least one entry along the axis.
+
+    Raises:
+        SpecError: for a radius that is no number above 0 (in the dtype of the parameter too), an empty axis, or an axis that
+            is not there.
+
+    Limits: those of Interval(-radius, radius, link="tanh"), which this is for each entry: at the border from |raw| = 9
+        (float32) or 19 (float64).
+
+    Source: Stan Reference Manual, "Lower and upper bounded scalar", for each entry.
+
+    Example:
+        >>> import isoparam as iso
+        >>> iso.LInfBall(2.0).raw_shape((10, 3))
+        (10, 3)
+    """
+
+    facts: ClassVar[Facts] = Facts(
+        domain="{v : max_k |v_k| < radius}",
+        raw_size="N for N entries",
+        formula="radius tanh(raw_k)",
+        log_abs_det="N log radius + sum_k log sech(raw_k)^2",
+        volume="Lebesgue on all N entries",
+        projection="clip to [-radius, radius]",
+        limits="at the border from |raw_k| = 9 / 19",
+        source="Stan Reference Manual, Lower and upper bounded scalar, for each entry",
+    )
+    norm: ClassVar[float] = np.inf
+
+    @cached_property
+    def interval(self) -> Interval:
+        """What each entry obeys."""
+        return Interval(-self.radius, self.radius, link="tanh")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _ = self.interval  # kept from here on: torch.compile cannot enter the lock of a cached_property
+
+    def border(self, value: np.ndarray) -> Border:
+        return self.interval.border(value)

@@ -1,0 +1,281 @@
+"""Maps of all vectors onto the unit balls, along the last axis, with hand-written derivatives.
+
+A radial map keeps the direction of x and takes its length rho to tanh(rho) ("tanh") or to rho/sqrt(1 + rho^2) and
+rho/(1 + rho) ("alg", for norm 2 and 1). With n = grad rho its derivative is
+
+    f (1 - d n^T) + f' d n^T,   d = x/rho,   f = length of the value over rho,   f' = derivative of that length.
+
+In norm 1, n = sign(x) jumps where an entry is 0; there, between the two sides, it is taken as 0.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+from jax import Array
+
+from jax_impl.kernels.derivatives import with_rule
+from jax_impl.kernels.elementary import exp, log, log1p, power_below, sech2, tanh, times_power
+from jax_impl.kernels.hyperbolic import log_less_tanh, log_sech2, tanh_fraction
+from jax_impl.kernels.sphere import across, first_basis_vector, measured, unit
+from jax_impl.kernels.sums import after, before, reverse_cumsum, sum_once
+
+
+class Radius(NamedTuple):
+    """rho = power * length, which may overflow; 0 where x is 0."""
+
+    rho: Array
+    power: Array
+    length: Array
+
+
+def ball(norm: int, link: str, x: Array) -> Array:
+    """The point of the open unit ball of a norm."""
+    return _BALLS[norm, link](x)
+
+
+def ball_log_det(norm: int, link: str, x: Array) -> Array:
+    """log |det| of the derivative of `ball`."""
+    return _LOG_DETS[norm, link](x)
+
+
+def radius_of(norm: int, x: Array) -> Array:
+    """|x| in a norm, along the last axis, which is kept."""
+    return _radius(norm, x)[1].rho
+
+
+def direction(norm: int, x: Array) -> Array:
+    """x/|x| in a norm, at any length; the first basis vector where x is 0."""
+    if norm == 2:
+        return unit(x)
+    u, radius = _radius(1, x)
+    # u may have lost small entries of a long x, which radius.length >= 1 divides without overflow; a short x is u, exactly.
+    long = jnp.where(radius.power > 1, radius.power, 1.0)
+    zero = radius.rho == 0
+    return times_power(jnp.where(zero, u, x), jnp.where(zero, 1.0, long / radius.power)) / radius.length / long
+
+
+def _radius(norm: int, x: Array) -> tuple[Array, Radius]:
+    """x in units of its power, or the first basis vector where x is 0, and the length of x."""
+    if norm == 2:
+        m = measured(x)
+        return m.u, Radius(jnp.where(m.zero, 0.0, m.power * m.length), m.power, m.length)
+    power = power_below(x)
+    u = times_power(x, 1 / power)
+    zero = jnp.max(jnp.abs(u), axis=-1, keepdims=True) < 1e-18  # the smallest subnormal number gives more
+    u, power = jnp.where(zero, first_basis_vector(x), u), jnp.where(zero, 1.0, power)
+    length = sum_once(jnp.abs(u))
+    return u, Radius(jnp.where(zero, 0.0, power * length), power, length)
+
+
+def _stretch(norm: int, link: str, r: Radius) -> tuple[Array, Array, Array]:
+    """f where rho < 1 (else 1), f rho where rho >= 1 (else 1), and f'."""
+    near = r.rho < 1
+    rho = jnp.where(near, r.rho, 0.0)
+    if link == "tanh":
+        inner = 1 / (1 + rho * rho * tanh_fraction(rho * rho))
+        return inner, jnp.where(near, 1.0, tanh(jnp.where(near, 1.0, r.rho))), sech2(r.rho)
+    unit_length = jnp.where(near, 1.0, 1 / r.power)  # far out all is measured in units of the power
+    length = jnp.where(near, 0.0, r.length)
+    if norm == 2:
+        inner = 1 / jnp.sqrt(1 + rho * rho)
+        total = jnp.sqrt(length * length + unit_length * unit_length)
+        root = jnp.where(near, inner, unit_length / total)
+        return inner, jnp.where(near, 1.0, length / total), root * root * root
+    inner = 1 / (1 + rho)
+    total = length + unit_length
+    root = jnp.where(near, inner, unit_length / total)
+    return inner, jnp.where(near, 1.0, length / total), root * root
+
+
+def _forward(norm: int, link: str, x: Array) -> Array:
+    _, radius = _radius(norm, x)
+    inner, outer, _ = _stretch(norm, link, radius)
+    return jnp.where(radius.rho < 1, inner * x, outer * direction(norm, _far(radius, x)))
+
+
+def _far(radius: Radius, x: Array) -> Array:
+    """x where rho >= 1, and a unit vector elsewhere, which no division is afraid of."""
+    return jnp.where(radius.rho < 1, first_basis_vector(x), x)
+
+
+def _push_2(link: str, x: Array, t: Array) -> Array:
+    """The derivative in norm 2, which is symmetric. Far out the part across x is by `across`: nothing cancels there."""
+    _, radius = _radius(2, x)
+    near = radius.rho < 1
+    inner, outer, slope = _stretch(2, link, radius)
+    short, long = jnp.where(near, x, 0.0), _far(radius, x)
+    t_near, t_far = jnp.where(near, t, 0.0), jnp.where(near, 0.0, t)
+    rho2 = jnp.where(near, radius.rho * radius.rho, 0.0)
+    bend = inner * (tanh_fraction(rho2) - inner) if link == "tanh" else -inner * inner * inner  # (f' - f)/rho^2
+    d = unit(long)
+    along = bend * (short * jnp.sum(short * t_near, axis=-1, keepdims=True))
+    beyond = slope * (d * jnp.sum(d * t_far, axis=-1, keepdims=True))
+    return (inner * t_near + along) + (outer * across(long, t_far) + jnp.where(near, 0.0, beyond))
+
+
+class _Slopes1(NamedTuple):
+    """What the derivative in norm 1 is made of: f = factor * unit, d and sign(x), and the largest entry."""
+
+    factor: Array
+    unit: Array
+    slope: Array
+    d: Array
+    sign: Array
+    others: Array
+    at_p: Array
+
+
+def _slopes_1(link: str, x: Array) -> _Slopes1:
+    u, radius = _radius(1, x)
+    near = radius.rho < 1
+    inner, outer, slope = _stretch(1, link, radius)
+    d = u / radius.length
+    at_p = jnp.arange(x.shape[-1]) == jnp.argmax(jnp.abs(u), axis=-1, keepdims=True)
+    return _Slopes1(
+        factor=jnp.where(near, inner, outer / radius.length),
+        unit=jnp.where(near, 1.0, 1 / radius.power),
+        slope=slope,
+        d=d,
+        sign=jnp.sign(x),
+        others=jnp.where(at_p, 0.0, jnp.abs(d)),
+        at_p=at_p,
+    )
+
+
+def _push_1(link: str, x: Array, t: Array) -> Array:
+    """The derivative in norm 1; the transpose of `_pull_1`, line by line."""
+    s = _slopes_1(link, x)
+    flipped = s.sign * t
+    total = jnp.sum(flipped, axis=-1, keepdims=True)
+    offset = jnp.where(s.at_p, 0.0, flipped - s.others * total)
+    across_x = s.sign * (offset - jnp.where(s.at_p, jnp.sum(offset, axis=-1, keepdims=True), 0.0))
+    free = jnp.where(s.sign == 0, t, 0.0)
+    return s.factor * (free + across_x) * s.unit + s.d * (s.slope * total)
+
+
+def _pull_1(link: str, x: Array, w: Array) -> Array:
+    """(f' - f) s (d . w) + f w, s = sign(x), measured from the entry p of w so that nothing cancels where w is along s."""
+    s = _slopes_1(link, x)
+    flipped = s.sign * w
+    offset = jnp.where(s.at_p, 0.0, flipped - jnp.sum(jnp.where(s.at_p, flipped, 0.0), axis=-1, keepdims=True))
+    across_s = s.sign * (offset - jnp.sum(s.others * offset, axis=-1, keepdims=True))
+    free = jnp.where(s.sign == 0, w, 0.0)
+    return s.factor * (free + across_s) * s.unit + s.sign * (s.slope * jnp.sum(s.d * w, axis=-1, keepdims=True))
+
+
+def _log_det(norm: int, link: str, x: Array) -> Array:
+    _, r = _radius(norm, x)
+    n = x.shape[-1]
+    if link == "tanh":
+        near = r.rho < 2
+        rho = jnp.where(near, r.rho, 0.0)
+        inner = -log1p(rho * rho * tanh_fraction(rho * rho))
+        outer = log(tanh(jnp.where(near, 2.0, r.rho))) - _log_rho(r, near)
+        return (log_sech2(r.rho) + (n - 1) * jnp.where(near, inner, outer))[..., 0]
+    near = r.rho < 1
+    rho = jnp.where(near, r.rho, 0.0)
+    reciprocal = jnp.where(near, 0.0, (1 / r.power) / r.length)
+    if norm == 2:
+        power = -(n + 2) / 2
+        outer = 2 * _log_rho(r, near) + log1p(reciprocal * reciprocal)
+        tiny = r.rho < 1e-12  # there the square may be subnormal while power times it is not
+        return jnp.where(tiny, power * rho * rho, power * jnp.where(near, log1p(rho * rho), outer))[..., 0]
+    return (-(n + 1.0) * jnp.where(near, log1p(rho), _log_rho(r, near) + log1p(reciprocal)))[..., 0]
+
+
+def _log_rho(r: Radius, near: Array) -> Array:
+    return log(jnp.where(near, 1.0, r.length)) + log(jnp.where(near, 1.0, r.power))
+
+
+def _log_det_gradient(norm: int, link: str, x: Array) -> Array:
+    """-k(rho) n, where k/rho is smooth at 0."""
+    _, r = _radius(norm, x)
+    n, near = x.shape[-1], r.rho < 1
+    rho, far = jnp.where(near, r.rho, 0.0), jnp.where(near, 1.0, r.rho)
+    if link == "tanh":
+        fraction = tanh_fraction(rho * rho)
+        ratio = 1 / (1 + rho * rho * fraction)
+        inner = 2 * ratio + (n - 1) * (ratio - fraction)
+        outer = 2 * tanh(far) + (n - 1) * (1 / far - sech2(far) / tanh(far))
+    elif norm == 2:
+        inner, outer = (n + 2) / (1 + rho * rho), (n + 2) / (far + 1 / far)
+    else:
+        # twin: k does not vanish with rho in this norm and link, so it has no k/rho.
+        k = (n + 1) * jnp.where(near, 1 / (1 + rho), (1 / far) / (1 + 1 / far))
+        return -k * jnp.sign(x)
+    if norm == 2:
+        return -jnp.where(near, inner * x, outer * unit(_far(r, x)))
+    return -jnp.where(near, inner * rho, outer) * jnp.sign(x)
+
+
+def _pushed(norm: int, link: str, x: Array, t: Array) -> Array:
+    return _push_2(link, x, t) if norm == 2 else _push_1(link, x, t)
+
+
+def _pulled(norm: int, link: str, x: Array, w: Array) -> Array:
+    return _push_2(link, x, w) if norm == 2 else _pull_1(link, x, w)
+
+
+def _onto_ball(norm: int, link: str) -> Callable[[Array], Array]:
+    @with_rule(
+        push=lambda x, y, tangent: _pushed(norm, link, x, tangent),
+        pull=lambda x, y, cotangent: _pulled(norm, link, x, cotangent),
+    )
+    def onto_ball(x: Array) -> Array:
+        return _forward(norm, link, x)
+
+    return onto_ball
+
+
+def _log_det_of(norm: int, link: str) -> Callable[[Array], Array]:
+    @with_rule(
+        push=lambda x, y, tangent: jnp.sum(_log_det_gradient(norm, link, x) * tangent, axis=-1),
+        pull=lambda x, y, cotangent: _log_det_gradient(norm, link, x) * cotangent[..., None],
+    )
+    def log_det(x: Array) -> Array:
+        return _log_det(norm, link, x)
+
+    return log_det
+
+
+_KINDS = ((1, "tanh"), (1, "alg"), (2, "tanh"), (2, "alg"))
+_BALLS: Any = {kind: _onto_ball(*kind) for kind in _KINDS}
+_LOG_DETS: Any = {kind: _log_det_of(*kind) for kind in _KINDS}
+
+
+@with_rule(
+    push=lambda x, y, tangent: _stick_push(x, y, tangent),
+    pull=lambda x, y, cotangent: _stick_pull(x, y, cotangent),
+)
+def stick(x: Array) -> Array:
+    """tanh(x_k) times what the entries before leave of the unit ball in norm 1: prod_{j<k} (1 - |tanh x_j|)."""
+    return tanh(x) * _left_before(x)
+
+
+def _left_before(x: Array) -> Array:
+    """What the entries before leave of the unit ball: prod_{j<k} 2e/(1 + e) with e = exp(-2 |x_j|)."""
+    e = exp(-2 * jnp.abs(x[..., :-1]))
+    return jnp.concatenate([jnp.ones_like(x[..., :1]), jnp.cumprod(2 * e / (1 + e), axis=-1)], axis=-1)
+
+
+def _stick_slopes(x: Array) -> tuple[Array, Array]:
+    """dy_k/dx_k, and -d log(1 - |tanh x_j|)/dx_j."""
+    return sech2(x) * _left_before(x), jnp.sign(x) * (1 + jnp.abs(tanh(x)))
+
+
+def _stick_push(x: Array, y: Array, t: Array) -> Array:
+    own, taken = _stick_slopes(x)
+    return own * t - y * before(jnp.cumsum(taken * t, axis=-1)[..., :-1])
+
+
+def _stick_pull(x: Array, y: Array, w: Array) -> Array:
+    own, taken = _stick_slopes(x)
+    return own * w - taken * after(reverse_cumsum(y * w)[..., 1:])
+
+
+def stick_log_det(x: Array) -> Array:
+    """log |det| of the derivative of `stick`."""
+    n = x.shape[-1]
+    behind = jnp.arange(n - 1, -1, -1, dtype=x.dtype)
+    return sum_once(log_sech2(x) + behind * log_less_tanh(jnp.abs(x)))[..., 0]

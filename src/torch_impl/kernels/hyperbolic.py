@@ -1,0 +1,38 @@
+"""log(1 - tanh), log(sech^2), atanh and tanh(x)/x without cancellation or false zeros."""
+
+import torch
+from torch import Tensor as Array
+
+from torch_impl.kernels.derivatives import with_slope
+from torch_impl.kernels.elementary import LN2, log1p, shielded, tanh
+from torch_impl.kernels.links import between_log_slope, log_ratio, sigmoid, softplus
+
+_LOG_4 = 1.3862943611198906
+_FRACTIONS = 12
+
+
+def log_sech2(x: Array) -> Array:
+    """log(1 - tanh(x)^2)."""
+    return between_log_slope(x, 0.0, _LOG_4, 2.0)
+
+
+@with_slope(lambda x: -2 * sigmoid(2 * x))
+def log_less_tanh(x: Array) -> Array:
+    """log(1 - tanh x) = log 2 - softplus(2x)."""
+    near = (x > -1) & (x < 1)
+    inner = log1p(-tanh(torch.where(near, x, 0.0)))
+    ln2, ln2_tail = LN2[x.dtype]
+    return torch.where(near, inner, (shielded(ln2, x) - softplus(2 * x)) + ln2_tail)
+
+
+def far_atanh(half_width: Array, x: Array, left: Array, right: Array) -> Array:
+    """atanh(x / half_width), where left = half_width + x and right = half_width - x are given to full relative precision."""
+    return log_ratio(left, right, x, half_width) / 2
+
+
+def tanh_fraction(square: Array) -> Array:
+    """c of tanh(x)/x = 1/(1 + x^2 c), from x^2 <= 4: the continued fraction 1/(3 + x^2/(5 + x^2/(7 + ...))), all positive."""
+    denominator = square * 0 + (2.0 * _FRACTIONS + 3)
+    for n in range(_FRACTIONS, 0, -1):
+        denominator = (2.0 * n + 1) + square / denominator
+    return 1 / denominator
