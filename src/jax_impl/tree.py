@@ -13,8 +13,9 @@ from jax import Array
 
 from isoparam.errors import DomainError, SpecError
 from isoparam.names import check_constraints, matched
-from isoparam.specs import Spec
-from jax_impl.verbs import forward, inverse, log_abs_det
+from isoparam.specs import Spec, Tied
+from isoparam.ties import check_empty, check_tied, links, roots, unequal
+from jax_impl.verbs import forward, inverse, is_concrete, log_abs_det
 
 
 def constrain(raw: Any, constraints: Mapping[str, Spec]) -> Any:
@@ -93,13 +94,14 @@ def log_jacobian(raw: Any, constraints: Mapping[str, Spec]) -> Array:
         3.0
     """
     leaves, _ = _named_leaves(raw)
+    specs = _specs(leaves, constraints)
     floating = [_array(leaf) for _, leaf in leaves if _is_floating(leaf)]
     with jax.numpy_dtype_promotion("standard"):
         dtype = reduce(jnp.promote_types, [leaf.dtype for leaf in floating]) if floating else float
     with jax.enable_x64(True) if dtype == np.float64 and floating else nullcontext():
         total = jnp.zeros((), dtype=dtype)
-        for (name, leaf), spec in zip(leaves, _specs(leaves, constraints), strict=True):
-            if spec is not None:
+        for (name, leaf), spec in zip(leaves, specs, strict=True):
+            if spec is not None and not isinstance(spec, Tied):
                 total = total + jnp.sum(_applied(log_abs_det, spec, leaf, name), dtype=dtype)
     return total
 
@@ -108,9 +110,13 @@ def _mapped(verb: Callable[[Spec, Array], Array], tree: Any, constraints: Mappin
     leaves, treedef = _named_leaves(tree)
     specs = _specs(leaves, constraints)
     results = [
-        _array(leaf) if spec is None else _applied(verb, spec, leaf, name)
+        _array(leaf) if spec is None or isinstance(spec, Tied) else _applied(verb, spec, leaf, name)
         for (name, leaf), spec in zip(leaves, specs, strict=True)
     ]
+    for place, root in enumerate(roots(tuple(name for name, _ in leaves), links(specs))):
+        if root is not None:
+            of = leaves if verb is inverse else [(name, result) for (name, _), result in zip(leaves, results, strict=True)]
+            results[place] = _tied(verb, leaves[place], of[root[0]], root[1])
     return jax.tree.unflatten(treedef, [_boxed(leaf, result) for (_, leaf), result in zip(leaves, results, strict=True)])
 
 
@@ -118,7 +124,29 @@ def _specs(leaves: list[tuple[str, Any]], constraints: Mapping[str, Spec]) -> li
     """The spec of each leaf, None for an unconstrained one."""
     check_constraints(constraints)
     patterns = matched(tuple(name for name, _ in leaves), tuple(constraints))
-    return [None if pattern is None else constraints[pattern] for pattern in patterns]
+    specs = [None if pattern is None else constraints[pattern] for pattern in patterns]
+    roots(tuple(name for name, _ in leaves), links(specs))
+    return specs
+
+
+def _tied(verb: Callable[[Spec, Array], Array], leaf: tuple[str, Any], other: tuple[str, Any], transpose: bool) -> Array:
+    """The value of a tied leaf, which is that of the other one; or its raw, which has no entries."""
+    (name, given), (to, value) = leaf, other
+    spec = Tied(to, transpose)
+    if not _is_floating(given) or not _is_floating(value):
+        wrong = name if not _is_floating(given) else to
+        raise SpecError(f"{name}: {spec} needs two floating arrays, and {wrong} is none")
+    given, value = _array(given), _array(value)
+    if verb is inverse:
+        check_tied(name, spec, given.shape, value.shape)
+        if is_concrete(given) and is_concrete(value):
+            wanted = np.asarray(value).astype(given.dtype)
+            if not np.array_equal(np.asarray(given), np.swapaxes(wanted, -1, -2) if transpose else wanted):
+                raise DomainError(unequal(name, spec))
+        return jnp.zeros((0,), given.dtype)
+    check_empty(name, spec, given.shape)
+    spec.linked(value.shape)
+    return jnp.swapaxes(value, -1, -2) if transpose else value
 
 
 def _applied(verb: Callable[[Spec, Array], Array], spec: Spec, leaf: Any, name: str) -> Array:

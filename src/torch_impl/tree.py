@@ -10,8 +10,9 @@ from torch import Tensor as Array
 
 from isoparam.errors import DomainError, SpecError
 from isoparam.names import check_constraints, matched
-from isoparam.specs import Spec
-from torch_impl.verbs import forward, inverse, log_abs_det
+from isoparam.specs import Spec, Tied
+from isoparam.ties import check_empty, check_tied, links, roots, unequal
+from torch_impl.verbs import forward, inverse, is_concrete, log_abs_det
 
 
 def constrain(raw: Any, constraints: Mapping[str, Spec]) -> Any:
@@ -89,11 +90,12 @@ def log_jacobian(raw: Any, constraints: Mapping[str, Spec]) -> Array:
         3.0
     """
     leaves = _named_leaves(raw)
+    specs = _specs(leaves, constraints)
     floating = [leaf for _, leaf in leaves if _is_floating(leaf)]
     dtype = reduce(torch.promote_types, [leaf.dtype for leaf in floating]) if floating else None
     total = torch.zeros((), dtype=dtype, device=floating[0].device if floating else None)
-    for (name, leaf), spec in zip(leaves, _specs(leaves, constraints), strict=True):
-        if spec is not None:
+    for (name, leaf), spec in zip(leaves, specs, strict=True):
+        if spec is not None and not isinstance(spec, Tied):
             total = total + torch.sum(_applied(log_abs_det, spec, leaf, name), dtype=dtype)
     return total
 
@@ -102,8 +104,13 @@ def _mapped(verb: Callable[[Spec, Array], Array], tree: Any, constraints: Mappin
     leaves = _named_leaves(tree)
     specs = _specs(leaves, constraints)
     results = [
-        leaf if spec is None else _applied(verb, spec, leaf, name) for (name, leaf), spec in zip(leaves, specs, strict=True)
+        leaf if spec is None or isinstance(spec, Tied) else _applied(verb, spec, leaf, name)
+        for (name, leaf), spec in zip(leaves, specs, strict=True)
     ]
+    for place, root in enumerate(_roots(tuple(name for name, _ in leaves), links(specs))):
+        if root is not None:
+            of = leaves if verb is inverse else [(name, result) for (name, _), result in zip(leaves, results, strict=True)]
+            results[place] = _tied(verb, leaves[place], of[root[0]], root[1])
     return _rebuilt(tree, iter(results))
 
 
@@ -111,13 +118,39 @@ def _specs(leaves: list[tuple[str, Any]], constraints: Mapping[str, Spec]) -> li
     """The spec of each leaf, None for an unconstrained one."""
     check_constraints(constraints)
     patterns = _patterns(tuple(name for name, _ in leaves), tuple(constraints))
-    return [None if pattern is None else constraints[pattern] for pattern in patterns]
+    specs = [None if pattern is None else constraints[pattern] for pattern in patterns]
+    _roots(tuple(name for name, _ in leaves), links(specs))
+    return specs
 
 
 @torch.compiler.assume_constant_result
 def _patterns(names: tuple[str, ...], patterns: tuple[str, ...]) -> tuple[str | None, ...]:
     """Names are matched outside of what torch.compile traces, which takes the result as a constant."""
     return matched(names, patterns)
+
+
+@torch.compiler.assume_constant_result
+def _roots(names: tuple[str, ...], links: tuple[tuple[str, bool] | None, ...]) -> tuple[tuple[int, bool] | None, ...]:
+    """Ties are followed outside of what torch.compile traces too."""
+    return roots(names, links)
+
+
+def _tied(verb: Callable[[Spec, Array], Array], leaf: tuple[str, Any], other: tuple[str, Any], transpose: bool) -> Array:
+    """The value of a tied leaf, which is that of the other one; or its raw, which has no entries."""
+    (name, given), (to, value) = leaf, other
+    spec = Tied(to, transpose)
+    if not _is_floating(given) or not _is_floating(value):
+        wrong = name if not _is_floating(given) else to
+        raise SpecError(f"{name}: {spec} needs two floating tensors, and {wrong} is none")
+    if verb is inverse:
+        check_tied(name, spec, tuple(given.shape), tuple(value.shape))
+        value = value.mT if transpose else value
+        if is_concrete(given) and is_concrete(value) and not torch.equal(given.detach(), value.detach().to(given)):
+            raise DomainError(unequal(name, spec))
+        return given.new_zeros((0,))
+    check_empty(name, spec, tuple(given.shape))
+    spec.linked(tuple(value.shape))
+    return value.mT if transpose else value
 
 
 def _applied(verb: Callable[[Spec, Array], Array], spec: Spec, leaf: Any, name: str) -> Array:

@@ -61,6 +61,8 @@ class Compose(Spec):
     )
 
     specs: tuple[Spec, ...]
+    _axes: ClassVar[tuple[tuple[int, ...], tuple[int, ...]]]
+    _absent: ClassVar[dict[str, str]]
 
     def __init__(self, *specs: Spec) -> None:
         object.__setattr__(self, "specs", specs)
@@ -183,7 +185,7 @@ class Compose(Spec):
                 reasons["log_abs_det"] = (
                     f"{inner[0]} gives a set without an interior, whose volume {outer} does not scale by one factor"
                     if several is None
-                    else f"{several} has several raws for each value, so that {outer} does not act on the directions of raw alone"
+                    else f"{several} has several raws for each value, so that {outer} scales more than its directions"
                 )
         for verb in ("project", "log_abs_det"):
             for spec in self.specs:

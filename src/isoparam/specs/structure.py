@@ -52,16 +52,18 @@ class Fixed(Spec):
     )
 
     value: Bound
+    _shape: ClassVar[Shape]
 
     def __post_init__(self) -> None:
         value = as_bound(f"Fixed(value={self.value!r})", "value", self.value)
         object.__setattr__(self, "value", value)
         object.__setattr__(self, "value_rank", len(np.shape(value)))
+        object.__setattr__(self, "_shape", np.shape(value))  # kept, since torch.compile cannot ask numpy
 
     @property
     def own_shape(self) -> Shape:
         """The shape of the constant."""
-        return np.shape(self.value)
+        return self._shape
 
     def border(self, value: np.ndarray) -> Border:
         """None: a constant has nowhere to go."""
@@ -216,6 +218,10 @@ class Masked(Spec):
     mask: FrozenArray
     spec: Spec = field(default_factory=Real)
     fill: Bound = 0.0
+    free: ClassVar[Spec]
+    """`spec` with the bounds of the free entries, in a row."""
+    _shape: ClassVar[Shape]
+    _count: ClassVar[int]
 
     def __post_init__(self) -> None:
         given = np.asarray(self.mask.data > 0 if isinstance(self.mask, FrozenArray) else self.mask)
@@ -232,15 +238,13 @@ class Masked(Spec):
             np.broadcast_to(np.asarray(fill), given.shape)
         except ValueError:
             raise SpecError(f"{shown}: fill of shape {np.shape(fill)} does not broadcast into the mask") from None
-        parts = {"mask": FrozenArray(given), "fill": fill, "value_rank": given.ndim, "free": picked(self.spec, given)}
+        parts: dict[str, Any] = {"mask": FrozenArray(given), "fill": fill, "free": picked(self.spec, given)}
+        parts |= {"value_rank": given.ndim, "_shape": given.shape, "_count": int(given.sum())}
         for name, part in parts.items():
             object.__setattr__(self, name, part)
 
     def __repr__(self) -> str:
         return f"Masked(<{self.count} free of {self.own_shape}>, {self.spec!r}, fill={self.fill!r})"
-
-    free: ClassVar[Spec]
-    """`spec` with the bounds of the free entries, in a row."""
 
     def places(self, dtype: type[np.floating]) -> "MaskPlaces":
         """What the two rules compute with, in the dtype of the parameter."""
@@ -259,12 +263,12 @@ class Masked(Spec):
     @property
     def own_shape(self) -> Shape:
         """The shape of the mask."""
-        return self.mask.shape
+        return self._shape
 
     @property
     def count(self) -> int:
         """How many entries are free."""
-        return int(self.mask.data.sum())
+        return self._count
 
     def start(self, value_shape: Shape) -> np.ndarray:
         """Where the spec of the free entries starts."""
