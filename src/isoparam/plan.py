@@ -10,7 +10,7 @@ import numpy as np
 from isoparam.errors import SpecError
 from isoparam.names import select
 from isoparam.optimizers import LBFGS, Optimizer
-from isoparam.specs import Real, Spec
+from isoparam.specs import Real, Spec, Tied
 from isoparam.specs.base import Shape
 
 SHOWN = 64  # entries up to which a value is recorded whole
@@ -155,6 +155,9 @@ def layout(shapes: Mapping[str, Shape], specs: Mapping[str, Spec], method: str =
         shapes: shape of each value, in the order of the user.
         specs: spec of the constrained names.
         method: what the flat vector holds: "transform": raw; "projected": the values.
+
+    Raises:
+        SpecError: where nothing is free.
     """
     together: dict[Any, list[str]] = {}
     for name in shapes:
@@ -165,12 +168,15 @@ def layout(shapes: Mapping[str, Shape], specs: Mapping[str, Spec], method: str =
         spec = specs.get(names[0], Real())
         entries, size = [], 0
         for name in names:
-            raw_shape = shapes[name] if method == "projected" else spec.raw_shape(shapes[name])
+            own = method == "projected" and not isinstance(spec, Tied)
+            raw_shape = shapes[name] if own else spec.raw_shape(shapes[name])
             entries.append(Entry(name, raw_shape, shapes[name], size, size + prod(raw_shape)))
             size += prod(raw_shape)
         shape = entries[0].raw_shape if len(entries) == 1 else (size,)
         groups.append(Group(spec, shape, start, start + size, tuple(entries)))
         start += size
+    if start == 0:
+        raise SpecError(f"nothing can be trained: {', '.join(map(repr, shapes))} are Fixed; leave one parameter free")
     return Layout(tuple(shapes), tuple(groups), start, method)
 
 

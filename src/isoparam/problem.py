@@ -15,8 +15,9 @@ from isoparam.names import assign, check_constraints
 from isoparam.objective import ModuleLoss
 from isoparam.optimizers import Optimizer, as_optimizer
 from isoparam.plan import FIXED
-from isoparam.specs import Spec
-from isoparam.specs.base import ScalarSpec, Shape
+from isoparam.specs import Spec, Tied
+from isoparam.specs.base import Shape
+from isoparam.ties import resolved, tied_shape
 
 SHOWN = 200  # characters of parameters in a repr
 
@@ -71,7 +72,8 @@ class Problem:
         name: what the problem is called in reports.
         constraints: {dotted name or glob: spec}; a parameter that none matches is any real number.
         init: {name: constrained value} with floats or float arrays. None as a value, or a constrained name that is
-            left out, starts at raw = 0: shape () or that of the bounds, for scalar specs only.
+            left out, starts at raw = 0: shape () or that of the bounds, for specs that have a shape by themselves. A
+            parameter that is `Tied` needs no start; one that is given must equal that of the other.
         loss: {"torch": f, "jax": g}, or one callable for every backend that it can run on; each is called as
             `loss(values, batch)` with dicts of arrays of that backend and returns a scalar.
         data: {name: array} with a common first axis; None for a loss without data, whose batch is `{}`.
@@ -123,8 +125,11 @@ class Problem:
         clash = sorted(set(init) & set(FIXED))
         if clash:
             raise SpecError(f"Problem {self.name!r}: no parameter may be called {clash[0]!r}, which is a column of the history")
-        specs = assign(init, self.constraints)
-        shapes = {name: _shape(name, value, specs.get(name)) for name, value in init.items()}
+        specs = resolved(tuple(init), assign(init, self.constraints))
+        shapes = _shapes(init, specs)
+        init |= dict.fromkeys(
+            name for name, spec in specs.items() if isinstance(spec, Tied)
+        )  # looked at, and no start of its own
         data = _data(self.data)
         _check_batch_size(self.batch_size, data)
         _check_loss(self.loss)
@@ -227,13 +232,21 @@ def _as_numpy(value: Any) -> np.ndarray:
         return np.asarray(None)
 
 
+def _shapes(init: Mapping[str, np.ndarray | None], specs: Mapping[str, Spec]) -> dict[str, Shape]:
+    """Shape of each parameter's value, in the order of the user; a tied one has that of the other."""
+    tied = {name: spec for name, spec in specs.items() if isinstance(spec, Tied)}
+    shapes = {name: _shape(name, value, specs.get(name)) for name, value in init.items() if name not in tied}
+    shapes |= {name: tied_shape(name, spec, init, shapes) for name, spec in tied.items()}
+    return {name: shapes[name] for name in init}
+
+
 def _shape(name: str, value: np.ndarray | None, spec: Spec | None) -> Shape:
     """Shape of a parameter's value, which its spec accepts."""
     if value is None:
-        if not isinstance(spec, ScalarSpec):
+        if spec is None or spec.own_shape is None:
             raise SpecError(f"init[{name!r}] is missing, and {spec or 'an unconstrained parameter'} has no shape by itself; "
                             f"give an array: init={{{name!r}: np.array(...)}}")  # fmt: skip
-        return spec._bound_shape
+        return spec.own_shape
     try:
         if spec is not None:
             spec.raw_shape(value.shape)

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
+import numpy as np
+
 from isoparam.errors import SpecError
 from isoparam.names import hint, select
 from isoparam.specs import Spec, Tied
@@ -57,6 +59,24 @@ def unequal(name: str, spec: Tied) -> str:
     """What to say of a value that is not the one it is tied to."""
     other = f"the transpose of {spec.to!r}" if spec.transpose else repr(spec.to)
     return f"{name}: its value is not equal to {other}, to which it is tied; give the same numbers, or remove {spec}"
+
+
+def tied_shape(name: str, spec: Tied, init: Mapping[str, np.ndarray | None], shapes: Mapping[str, Shape]) -> Shape:
+    """Shape of the value of a tied parameter of a problem.
+
+    Raises:
+        SpecError: for a start that is not that of the other parameter.
+    """
+    value, other = init[name], init[spec.to]
+    shape = spec.linked(shapes[spec.to])
+    if value is None:
+        return shape
+    check_tied(f"init[{name!r}]", spec, value.shape, shapes[spec.to])
+    if other is None:
+        raise SpecError(f"init[{name!r}] is given for {spec}, and init[{spec.to!r}] is not; give the start of {spec.to!r}")
+    if not np.array_equal(value, np.swapaxes(other, -1, -2) if spec.transpose else other):
+        raise SpecError(unequal(f"init[{name!r}]", spec))
+    return shape
 
 
 def _followed(names: tuple[str, ...], links: tuple[tuple[str, bool] | None, ...], place: int) -> tuple[int, bool]:

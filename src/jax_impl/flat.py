@@ -13,7 +13,7 @@ from isoparam.arguments import check_loss_value
 from isoparam.errors import BackendError, SpecError
 from isoparam.objective import ModuleLoss, advancing, check_variables
 from isoparam.plan import NORM_RANGES, Group, Layout
-from isoparam.specs import Real
+from isoparam.specs import Real, Tied
 from jax_impl.verbs import forward, project
 
 DTYPES = {"float64": jnp.float64, "float32": jnp.float32, "bfloat16": jnp.bfloat16}
@@ -35,6 +35,14 @@ def values_of(layout: Layout, leaves: tuple[Array, ...]) -> tuple[dict[str, Arra
     parts: dict[str, Array] = {}
     for group, value in zip(layout.groups, whole, strict=True):
         parts |= _split(group, value)
+    for group in layout.groups:
+        if isinstance(group.spec, Tied):
+            value = parts[group.spec.to]
+            parts[group.entries[0].name] = jnp.swapaxes(value, -1, -2) if group.spec.transpose else value
+    whole = tuple(
+        parts[group.entries[0].name] if isinstance(group.spec, Tied) else value
+        for group, value in zip(layout.groups, whole, strict=True)
+    )
     return {name: parts[name] for name in layout.names}, whole
 
 
@@ -162,11 +170,12 @@ def setting(dtype: str, device: str) -> Iterator[None]:
 
 
 def _value(group: Group, leaf: Array) -> Array:
-    return leaf if isinstance(group.spec, Real) else forward(group.spec, leaf)
+    # nothing, for a tied one: its value is that of the other
+    return leaf if isinstance(group.spec, Real | Tied) else forward(group.spec, leaf)
 
 
 def _nearest(group: Group, part: Array) -> Array:
-    if isinstance(group.spec, Real):
+    if isinstance(group.spec, Real | Tied):
         return part
     return project(group.spec, part.reshape(group.shape)).reshape(-1)
 

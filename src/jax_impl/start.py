@@ -11,7 +11,7 @@ from jax import Array
 from isoparam.errors import DomainError
 from isoparam.plan import layout
 from isoparam.problem import Problem
-from isoparam.specs import Real, Spec
+from isoparam.specs import Real, Spec, Tied
 from isoparam.starts import check_closed
 from jax_impl.flat import setting, to_numpy
 from jax_impl.verbs import contains, forward, initial, inverse, project
@@ -79,7 +79,7 @@ def _closed(problem: Problem, wide: Any) -> dict[str, np.ndarray]:
 
     def program(points: dict[str, Array], raws: dict[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
         near = {name: project(specs[name], point) for name, point in points.items()}
-        return near, {name: forward(specs[name], raw) for name, raw in raws.items()}
+        return near, {name: raw if isinstance(specs[name], Tied) else forward(specs[name], raw) for name, raw in raws.items()}
 
     points = {name: jnp.asarray(value, wide) for name, value in init.items()}
     near, middle = jax.jit(program)(points, raws)

@@ -118,7 +118,9 @@ class Loop:
         """For each constrained parameter, of the shape of raw: exactly 0 where no value moves with that raw entry."""
         raw = self._plan.layout.unflatten(to_numpy(self._raw))
         with setting(self._plan.dtype, self._plan.device):
-            leaves = {name: jnp.asarray(raw[name], DTYPES[self._plan.dtype]) for name in raw if name in self._specs}
+            leaves = {
+                name: jnp.asarray(raw[name], DTYPES[self._plan.dtype]) for name in raw if name in self._specs and raw[name].size
+            }
             return {name: to_numpy(slope) for name, slope in self._pulled(leaves).items()}
 
     def _indices(self, first: int, count: int) -> Any:

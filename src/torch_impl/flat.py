@@ -11,7 +11,7 @@ from isoparam.arguments import check_loss_value
 from isoparam.errors import BackendError, SpecError
 from isoparam.objective import ModuleLoss, advancing, check_variables
 from isoparam.plan import NORM_RANGES, Group, Layout
-from isoparam.specs import Real
+from isoparam.specs import Real, Tied
 from torch_impl.registry import RULES
 from torch_impl.verbs import forward, project
 
@@ -35,6 +35,14 @@ def values_of(layout: Layout, leaves: tuple[Array, ...]) -> tuple[dict[str, Arra
     parts: dict[str, Array] = {}
     for group, value in zip(layout.groups, whole, strict=True):
         parts |= _split(group, value)
+    for group in layout.groups:
+        if isinstance(group.spec, Tied):
+            value = parts[group.spec.to]
+            parts[group.entries[0].name] = value.mT if group.spec.transpose else value
+    whole = tuple(
+        parts[group.entries[0].name] if isinstance(group.spec, Tied) else value
+        for group, value in zip(layout.groups, whole, strict=True)
+    )
     return {name: parts[name] for name in layout.names}, whole
 
 
@@ -156,15 +164,15 @@ def device_of(name: str) -> Any:
 
 
 def _value(group: Group, leaf: Array) -> Array:
-    if isinstance(group.spec, Real):
-        return leaf
+    if isinstance(group.spec, Real | Tied):
+        return leaf  # nothing, for a tied one: its value is that of the other
     if group.spec.kind == "scalar" and leaf.dtype in (torch.float32, torch.float64):
         return RULES[type(group.spec)].forward(group.spec, leaf)  # shapes were checked when the problem was made
     return forward(group.spec, leaf)
 
 
 def _nearest(group: Group, part: Array) -> Array:
-    if isinstance(group.spec, Real):
+    if isinstance(group.spec, Real | Tied):
         return part
     return project(group.spec, part.view(group.shape)).reshape(-1)
 

@@ -5,7 +5,7 @@ import torch
 
 from isoparam.errors import DomainError
 from isoparam.problem import Problem
-from isoparam.specs import Real
+from isoparam.specs import Real, Tied
 from isoparam.starts import check_closed
 from torch_impl.flat import device_of, to_numpy
 from torch_impl.verbs import forward, initial, inverse, project
@@ -26,7 +26,7 @@ def start(
         spec = problem.specs.get(name, Real())
         if value is None:
             raw = initial(spec, problem.shapes[name], dtype=wide)
-            result[name] = to_numpy(raw if method == "transform" else forward(spec, raw))
+            result[name] = to_numpy(raw if method == "transform" or isinstance(spec, Tied) else forward(spec, raw))
             continue
         point = torch.tensor(value, dtype=wide, device=device_of(device))
         if method == "projected":

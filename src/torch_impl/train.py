@@ -117,7 +117,7 @@ class Loop:
         """For each constrained parameter, of the shape of raw: exactly 0 where no value moves with that raw entry."""
         result = {}
         for name, raw in self._plan.layout.unflatten(to_numpy(self._raw)).items():
-            if name in self._specs:
+            if name in self._specs and raw.size:
                 leaf = torch.tensor(raw, dtype=self._dtype, device=self._device, requires_grad=True)
                 with torch.enable_grad():
                     value = forward(self._specs[name], leaf)

@@ -66,6 +66,8 @@ class Comparison:
         yield from self.arrays("forward", 0, "value", torch.values, jax.values)
         yield self._row("loss", 0, "loss", "loss", torch.loss, jax.loss)
         for name, gradient in torch.grads.items():
+            if gradient.size == 0:
+                continue
             yield self._row("gradient", 0, name, "gradient", gradient, jax.grads[name])
 
     def training(self, ours: Trace, theirs: Trace) -> Iterator[Row]:
@@ -89,6 +91,8 @@ class Comparison:
         for name in torch:
             key = name, quantity
             pair = torch[name], jax[name]
+            if np.size(pair[0]) == 0:  # the raw of a parameter that is Fixed or Tied
+                continue
             largest = max(map(largest_of, pair))
             unit = unit_of(self.problem.specs.get(name, Real()), quantity, largest)
             self.scales[key] = max(self.scales.get(key, 0.0), unit, largest)
@@ -139,7 +143,10 @@ def unit_of(spec: Spec, quantity: Quantity, largest: float) -> float:
         return 1.0
     if isinstance(spec, Ordered):
         return largest
-    bounds = (getattr(spec, entry.name) for entry in fields(spec))
+    bounds = [getattr(spec, entry.name) for entry in fields(spec)]
+    parts = [part for bound in bounds for part in (bound if isinstance(bound, tuple) else (bound,)) if isinstance(part, Spec)]
+    if parts:
+        return max(unit_of(part, quantity, largest) for part in parts)
     return max((largest_of(np.asarray(bound)) for bound in bounds if isinstance(bound, float | FrozenArray)), default=0.0)
 
 
