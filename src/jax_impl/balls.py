@@ -1,12 +1,11 @@
 """Rules of the balls."""
 
-from math import log
-
 import jax.numpy as jnp
 from jax import Array
 
 from isoparam.rules import Rule
 from isoparam.specs import L1Ball, L2Ball, LInfBall
+from jax_impl.constants import ball_like
 from jax_impl.kernels.balls import ball_inverse, project_l1_ball, project_l2_ball, room, stick_inverse
 from jax_impl.kernels.radial import ball, ball_log_det, stick, stick_log_det
 from jax_impl.kernels.sums import sum_once
@@ -18,48 +17,55 @@ from jax_impl.scalar import IntervalRule
 class L2BallRule(Rule[Array]):
     @staticmethod
     def forward(spec: L2Ball, raw: Array) -> Array:
-        return _radius(spec, raw) * ball(2, spec.link, raw)
+        return ball_like(spec, raw).radius * ball(2, spec.link, raw)
 
     @staticmethod
     def inverse(spec: L2Ball, value: Array) -> Array:
-        return ball_inverse(2, spec.link, _radius(spec, value), value)
+        n = ball_like(spec, value)
+        return ball_inverse(2, spec.link, n.whole, n.scale, value)
 
     @staticmethod
     def log_abs_det(spec: L2Ball, raw: Array) -> Array:
-        return raw.shape[-1] * log(_radius(spec, raw)) + ball_log_det(2, spec.link, raw)
+        return raw.shape[-1] * ball_like(spec, raw).log_radius + ball_log_det(2, spec.link, raw)
 
     @staticmethod
     def project(spec: L2Ball, point: Array) -> Array:
-        return project_l2_ball(_radius(spec, point), point)
+        n = ball_like(spec, point)
+        return project_l2_ball(n.radius, n.whole, n.scale, point)
 
     @staticmethod
     def contains(spec: L2Ball, value: Array, eps: float) -> Array:
-        return room(2, _radius(spec, value), value)[..., 0] > 0
+        n = ball_like(spec, value)
+        return room(2, n.whole, n.scale, value)[..., 0] > 0
 
 
 @RULES.implements(L1Ball)
 class L1BallRule(Rule[Array]):
     @staticmethod
     def forward(spec: L1Ball, raw: Array) -> Array:
-        return _radius(spec, raw) * (stick(raw) if spec.link == "stick" else ball(1, spec.link, raw))
+        return ball_like(spec, raw).radius * (stick(raw) if spec.link == "stick" else ball(1, spec.link, raw))
 
     @staticmethod
     def inverse(spec: L1Ball, value: Array) -> Array:
-        radius = _radius(spec, value)
-        return stick_inverse(radius, value) if spec.link == "stick" else ball_inverse(1, spec.link, radius, value)
+        n = ball_like(spec, value)
+        if spec.link == "stick":
+            return stick_inverse(n.whole, n.scale, value)
+        return ball_inverse(1, spec.link, n.whole, n.scale, value)
 
     @staticmethod
     def log_abs_det(spec: L1Ball, raw: Array) -> Array:
         unit = stick_log_det(raw) if spec.link == "stick" else ball_log_det(1, spec.link, raw)
-        return raw.shape[-1] * log(_radius(spec, raw)) + unit
+        return raw.shape[-1] * ball_like(spec, raw).log_radius + unit
 
     @staticmethod
     def project(spec: L1Ball, point: Array) -> Array:
-        return project_l1_ball(_radius(spec, point), point)
+        n = ball_like(spec, point)
+        return project_l1_ball(n.radius, n.whole, n.scale, point)
 
     @staticmethod
     def contains(spec: L1Ball, value: Array, eps: float) -> Array:
-        return room(1, _radius(spec, value), value)[..., 0] > 0
+        n = ball_like(spec, value)
+        return room(1, n.whole, n.scale, value)[..., 0] > 0
 
 
 @RULES.implements(LInfBall)
@@ -83,7 +89,3 @@ class LInfBallRule(Rule[Array]):
     @staticmethod
     def contains(spec: LInfBall, value: Array, eps: float) -> Array:
         return jnp.all(IntervalRule.contains(spec.interval, value, eps), axis=-1)
-
-
-def _radius(spec: L1Ball | L2Ball, array: Array) -> float:
-    return spec.radius_in(array.dtype.type)

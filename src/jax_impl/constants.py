@@ -10,9 +10,11 @@ import numpy as np
 from jax import Array
 
 from isoparam.specs import Affine, Box, Fixed, GreaterThan, Interval, LessThan, Masked, OrderedInterval
+from isoparam.specs.balls import Ball, BallNumbers
 from isoparam.specs.base import ScalarSpec, bound_in, plain
 from isoparam.specs.circular import Turn, turn
 from isoparam.specs.numbers import AffineNumbers, Helmert, IntervalNumbers, RoomNumbers, helmert
+from isoparam.specs.planes import Plane, PlaneNumbers
 from isoparam.specs.rotations import Rotation
 from isoparam.specs.structure import MaskPlaces
 
@@ -73,6 +75,16 @@ def triangle_like(side: int, array: Array) -> Any:
     """Rows and columns of the entries below the diagonal, row by row, on the device of an array."""
     del array
     return np.tril_indices(side, -1)
+
+
+def ball_like(spec: Ball, array: Array) -> BallNumbers:
+    """The numbers of a ball in the dtype of an array."""
+    return spec.numbers(_numpy(array))
+
+
+def plane_like(spec: Plane, array: Array) -> PlaneNumbers:
+    """The numbers of a plane in the dtype of an array, as numpy arrays."""
+    return spec.numbers(_numpy(array))
 
 
 def _numpy(array: Array) -> Any:

@@ -11,9 +11,11 @@ import torch
 from torch import Tensor as Array
 
 from isoparam.specs import Affine, Box, Fixed, GreaterThan, Interval, LessThan, Masked, OrderedInterval
+from isoparam.specs.balls import Ball, BallNumbers
 from isoparam.specs.base import FrozenArray, ScalarSpec, bound_in, plain
 from isoparam.specs.circular import Turn, turn
 from isoparam.specs.numbers import AffineNumbers, Helmert, IntervalNumbers, RoomNumbers, helmert
+from isoparam.specs.planes import Plane, PlaneNumbers
 from isoparam.specs.rotations import Rotation
 from isoparam.specs.structure import MaskPlaces
 
@@ -79,6 +81,16 @@ def triangle_like(side: int, array: Array) -> Any:
     return _triangle(index(side), array.device)
 
 
+def ball_like(spec: Ball, array: Array) -> BallNumbers:
+    """The numbers of a ball in the dtype of an array."""
+    return BallNumbers(*_ball(spec, array.dtype))
+
+
+def plane_like(spec: Plane, array: Array) -> PlaneNumbers:
+    """The numbers of a plane in the dtype of an array, on its device."""
+    return PlaneNumbers(*_plane(spec, array.dtype, array.device))
+
+
 @torch.compiler.assume_constant_result
 def _bound(spec: GreaterThan | LessThan, dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
     # A tuple: torch.compile gives two bare tensors of one function one name, and inductor refuses the second.
@@ -130,6 +142,16 @@ def _triangle(side: int, device: torch.device) -> tuple[Any, ...]:
 @torch.compiler.assume_constant_result
 def _turn(dtype: torch.dtype) -> tuple[Any, ...]:
     return tuple(turn(NUMPY[dtype]))
+
+
+@torch.compiler.assume_constant_result
+def _ball(spec: Ball, dtype: torch.dtype) -> tuple[Any, ...]:
+    return tuple(spec.numbers(NUMPY[dtype]))
+
+
+@torch.compiler.assume_constant_result
+def _plane(spec: Plane, dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
+    return tuple(_placed(part, device) for part in spec.numbers(NUMPY[dtype]))
 
 
 def _placed(part: Any, device: torch.device) -> Any:

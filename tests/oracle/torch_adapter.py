@@ -55,6 +55,8 @@ SETS = {
     "l2_sphere": lambda radius: iso.UnitVector(),
     "l2_ball": lambda radius: iso.L2Ball(radius),
     "l1_ball": lambda radius: iso.L1Ball(radius),
+    "hyperplane": lambda offset, *normal: iso.Hyperplane(normal, offset),
+    "halfspace": lambda offset, *normal: iso.HalfSpace(normal, offset),
     "linf_ball": lambda radius: iso.LInfBall(radius),
     "tril": lambda: iso.LowerTriangular(),
     "symmetric": lambda: iso.Symmetric(),

@@ -8,6 +8,7 @@ from isoparam.specs.box import Box
 from isoparam.specs.circular import Circular
 from isoparam.specs.compose import Compose
 from isoparam.specs.norms import SpectralNorm, UnitNorm, WeightNorm
+from isoparam.specs.planes import HalfSpace, Hyperplane
 from isoparam.specs.rotations import Orthogonal, SpecialOrthogonal, Stiefel
 from isoparam.specs.scalar import GreaterThan, Interval, LessThan, Positive, Real, UnitInterval
 from isoparam.specs.simplexes import OrderedInterval, SoftmaxSimplex, StickBreakingSimplex
@@ -74,6 +75,8 @@ __all__ = [
     "Fixed",
     "FrozenArray",
     "GreaterThan",
+    "HalfSpace",
+    "Hyperplane",
     "Interval",
     "L1Ball",
     "L2Ball",

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from math import frexp, log
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -11,6 +12,18 @@ from isoparam.specs.base import Border, Facts, VectorSpec, as_bound, bound_in, c
 from isoparam.specs.scalar import Interval
 
 RADIAL_LINKS = ("alg", "tanh")
+
+
+class BallNumbers(NamedTuple):
+    """The radius of a ball in one dtype, its logarithm, and the radius in units of a power of 2 below it: `whole`.
+
+    A number times `scale`, the reciprocal of that power, is in those units.
+    """
+
+    radius: float
+    log_radius: float
+    whole: float
+    scale: float
 
 
 @dataclass(frozen=True)
@@ -31,12 +44,14 @@ class Ball(VectorSpec):
             raise SpecError(f"{name}: radius={self.radius!r} must be one number above 0, such as radius=1.0")
         object.__setattr__(self, "radius", radius)
 
-    def radius_in(self, dtype: type[np.floating]) -> float:
+    def numbers(self, dtype: type[np.floating]) -> BallNumbers:
         """The radius as the dtype holds it; SpecError where it overflows or underflows there."""
         radius = float(bound_in(self.radius, dtype))
         if radius < np.finfo(dtype).tiny:
             raise SpecError(f"radius={self.radius!r} underflows in {np.dtype(dtype).name}; use a wider dtype, or another unit")
-        return radius
+        smallest = float(np.finfo(dtype).tiny)
+        power = min(max(2.0 ** (frexp(radius)[1] - 1), smallest), 1 / smallest)
+        return BallNumbers(radius, log(radius), radius / power, 1 / power)
 
     def length(self, value: np.ndarray) -> np.ndarray:
         """The norm of vectors along the last axis, in float64."""

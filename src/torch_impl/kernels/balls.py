@@ -1,9 +1,7 @@
 """Balls around 0 along the last axis: how far a vector is inside, the way back to raw, and the nearest point.
 
-Here v and the radius are in units of a power of 2 below the radius, `scaled` and `whole`, so that no square overflows.
+`whole` is the radius in units of a power of 2 below it, and `scale` what takes v into these units: no square overflows.
 """
-
-from math import frexp
 
 import torch
 from torch import Tensor as Array
@@ -16,9 +14,9 @@ from torch_impl.kernels.sphere import unit
 from torch_impl.kernels.sums import sum_by_blocks
 
 
-def room(norm: int, radius: float, v: Array) -> Array:
+def room(norm: int, whole: float, scale: float, v: Array) -> Array:
     """whole - |v| (norm 1) or whole^2 - |v|^2 (norm 2), rounded once, also where it cancels; the last axis is kept."""
-    scaled, whole = _scaled(radius, v)
+    scaled = v * scale
     scaled = torch.clamp(scaled, -4.0, 4.0)  # outside anyway
     border = torch.zeros_like(scaled[..., :1]) + shielded(whole, scaled)
     taken = [-torch.abs(scaled), border] if norm == 1 else [-squares(scaled), squares(border)]
@@ -26,10 +24,10 @@ def room(norm: int, radius: float, v: Array) -> Array:
     return total + error
 
 
-def ball_inverse(norm: int, link: str, radius: float, v: Array) -> Array:
+def ball_inverse(norm: int, link: str, whole: float, scale: float, v: Array) -> Array:
     """The raw of `radius * ball(norm, link, raw)`; nan for v outside."""
-    scaled, whole = _scaled(radius, v)
-    left = room(norm, radius, v)
+    scaled = v * scale
+    left = room(norm, whole, scale, v)
     if link == "alg":
         return scaled / (left if norm == 1 else torch.sqrt(left))
     length = radius_of(norm, scaled)
@@ -42,9 +40,9 @@ def ball_inverse(norm: int, link: str, radius: float, v: Array) -> Array:
     return torch.where(length < whole / 2, (scaled / whole) * ratio, beyond)
 
 
-def stick_inverse(radius: float, v: Array) -> Array:
+def stick_inverse(whole: float, scale: float, v: Array) -> Array:
     """The raw of `radius * stick(raw)`; nan for v outside."""
-    scaled, whole = _scaled(radius, v)
+    scaled = v * scale
     first = torch.zeros_like(scaled[..., :1]) + shielded(whole, scaled)
     left = cumsum_exactly(torch.cat([first, -torch.abs(scaled)], dim=-1))
     before, behind = left[..., :-1], left[..., 1:]
@@ -53,12 +51,12 @@ def stick_inverse(radius: float, v: Array) -> Array:
     return log_ratio(above, below, scaled, before) / 2
 
 
-def project_l2_ball(radius: float, point: Array) -> Array:
+def project_l2_ball(radius: float, whole: float, scale: float, point: Array) -> Array:
     """point, or radius * point/|point| where that is shorter."""
-    return torch.where(room(2, radius, point) < 0, radius * unit(point), point)
+    return torch.where(room(2, whole, scale, point) < 0, radius * unit(point), point)
 
 
-def project_l1_ball(radius: float, point: Array) -> Array:
+def project_l1_ball(radius: float, whole: float, scale: float, point: Array) -> Array:
     """sign(point) max(|point| - t, 0) with t >= 0 such that the sum of the sizes is the radius, or less at t = 0.
 
     Source: Duchi et al. (2008), "Efficient projections onto the l1-ball for learning in high dimensions", ICML.
@@ -76,7 +74,7 @@ def project_l1_ball(radius: float, point: Array) -> Array:
         active = excess + rest > 0
     excess, rest = _above_threshold(radius, size, active)
     shrunk = torch.where(excess + rest > 0, excess + rest, 0.0)
-    return torch.where(room(1, radius, point) < 0, torch.copysign(shrunk, point), point)
+    return torch.where(room(1, whole, scale, point) < 0, torch.copysign(shrunk, point), point)
 
 
 def _above_threshold(radius: float, size: Array, active: Array) -> tuple[Array, Array]:
@@ -90,8 +88,3 @@ def _above_threshold(radius: float, size: Array, active: Array) -> tuple[Array, 
     product, lost = two_product(threshold, count)
     difference, rest = two_sum(size, -threshold)
     return difference, rest - (((total - product) - lost) + error) / count
-
-
-def _scaled(radius: float, v: Array) -> tuple[Array, float]:
-    power = min(max(2.0 ** (frexp(radius)[1] - 1), float(torch.finfo(v.dtype).tiny)), 1 / float(torch.finfo(v.dtype).tiny))
-    return v * (1 / power), radius / power

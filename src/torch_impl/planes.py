@@ -1,0 +1,101 @@
+"""Rules of the plane and the half space."""
+
+import torch
+from torch import Tensor as Array
+
+from isoparam.rules import Rule
+from isoparam.specs import HalfSpace, Hyperplane
+from isoparam.specs.planes import Plane
+from torch_impl.constants import plane_like
+from torch_impl.kernels.elementary import log
+from torch_impl.kernels.links import softplus_inverse
+from torch_impl.kernels.planes import Level, depth_below, level, moved
+from torch_impl.registry import RULES
+from torch_impl.scalar import gap, gap_log_slope
+
+
+@RULES.implements(Hyperplane)
+class HyperplaneRule(Rule[Array]):
+    @staticmethod
+    def forward(spec: Hyperplane, raw: Array) -> Array:
+        p = plane_like(spec, raw).pivot
+        flat = torch.zeros((*raw.shape[:-1], 1), dtype=raw.dtype, device=raw.device)
+        return _mirrored_onto(spec, torch.cat([raw[..., :p], flat, raw[..., p:]], dim=-1))
+
+    @staticmethod
+    def inverse(spec: Hyperplane, value: Array) -> Array:
+        p = plane_like(spec, value).pivot
+        mirrored = _mirrored(spec, value)
+        return torch.cat([mirrored[..., :p], mirrored[..., p + 1 :]], dim=-1)
+
+    @staticmethod
+    def log_abs_det(spec: Hyperplane, raw: Array) -> Array:
+        return torch.zeros_like(torch.sum(raw, dim=-1))
+
+    @staticmethod
+    def project(spec: Hyperplane, point: Array) -> Array:
+        return _nearest(spec, point, _level(spec, point))
+
+    @staticmethod
+    def contains(spec: Hyperplane, value: Array, eps: float) -> Array:
+        at = _level(spec, value)
+        tiny = value.shape[-1] * torch.finfo(value.dtype).tiny  # entries below the normal numbers are rounded in these
+        return (torch.abs(at.head) <= 4 * eps * at.size + tiny * (1 / at.power))[..., 0]
+
+
+@RULES.implements(HalfSpace)
+class HalfSpaceRule(Rule[Array]):
+    @staticmethod
+    def forward(spec: HalfSpace, raw: Array) -> Array:
+        n = plane_like(spec, raw)
+        depth = n.side * gap(spec.link, raw[..., n.pivot : n.pivot + 1])
+        return _mirrored_onto(spec, torch.where(n.at_pivot, depth, raw))
+
+    @staticmethod
+    def inverse(spec: HalfSpace, value: Array) -> Array:
+        n = plane_like(spec, value)
+        depth = depth_below(_level(spec, value), n.length)
+        return torch.where(
+            n.at_pivot, softplus_inverse(depth) if spec.link == "softplus" else log(depth), _mirrored(spec, value)
+        )
+
+    @staticmethod
+    def log_abs_det(spec: HalfSpace, raw: Array) -> Array:
+        return gap_log_slope(spec.link, raw[..., plane_like(spec, raw).pivot])
+
+    @staticmethod
+    def project(spec: HalfSpace, point: Array) -> Array:
+        at = _level(spec, point)
+        return torch.where(at.head + at.tail > 0, _nearest(spec, point, at), point)
+
+    @staticmethod
+    def contains(spec: HalfSpace, value: Array, eps: float) -> Array:
+        at = _level(spec, value)
+        return (at.head + at.tail < 0)[..., 0]
+
+
+def _level(spec: Plane, point: Array) -> Level:
+    """a.point - b."""
+    n = plane_like(spec, point)
+    return level(point, n.normal, n.normal_rest, n.normal_tail, n.offset)
+
+
+def _nearest(spec: Plane, point: Array, at: Level) -> Array:
+    n = plane_like(spec, point)
+    if n.alone:  # an entry however far away is replaced: no difference could keep that many digits
+        return torch.where(n.at_pivot, n.foot, point)
+    none = torch.zeros_like(point)
+    return moved(point, at, n.lean, n.lean_tail, none, none)
+
+
+def _mirrored(spec: Plane, point: Array) -> Array:
+    n = plane_like(spec, point)
+    none = torch.zeros_like(point)
+    return moved(point, level(point, n.mirror, n.mirror_rest, n.mirror_tail, 0.0), n.turn, n.turn_tail, none, none)
+
+
+def _mirrored_onto(spec: Plane, point: Array) -> Array:
+    """The mirror image, moved from the plane through 0 to the plane."""
+    n = plane_like(spec, point)
+    at = level(point, n.mirror, n.mirror_rest, n.mirror_tail, 0.0)
+    return moved(point, at, n.turn, n.turn_tail, n.foot, n.foot_tail)
