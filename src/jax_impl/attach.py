@@ -11,8 +11,9 @@ from flax import linen, nnx
 
 from isoparam.errors import DomainError, SpecError
 from isoparam.names import hint
-from isoparam.specs import Spec
+from isoparam.specs import Spec, Tied
 from jax_impl.module import Constrained, _declared, _filled, _first_raw, _held, _members, _named_modules
+from jax_impl.tied import tied_leaf
 
 Entries = tuple[tuple[str, Spec], ...]
 """What a class constrains: (name, spec), by name."""
@@ -34,7 +35,7 @@ def attach(module: Any, name: str, spec: Spec, start: Any = "value") -> None:
     Args:
         module: any nnx.Module.
         name: the parameter; with dots for one of a submodule: "encoder.layers.0.kernel".
-        spec: what the value obeys.
+        spec: what the value obeys. `Tied("encoder.weight")`, a name from `module` on, shares that leaf, and what it obeys.
         start: what the present numbers become, as for `Constrained`: "value" (they are inside), "raw" (they are raw),
             "project" (those outside move to the nearest point, and a little inside), a float or an array of starting
             values, or a numpy Generator.
@@ -59,24 +60,22 @@ def attach(module: Any, name: str, spec: Spec, start: Any = "value") -> None:
     """
     if not isinstance(spec, Spec):
         raise SpecError(f"attach {name!r}: expected a spec such as isoparam.Positive(), got {spec!r}")
-    start = Constrained(spec, start).start
+    start = start if isinstance(spec, Tied) else Constrained(spec, start).start
     owner, key = _find(module, name, "attach")
     old = _parameter(owner, key, name)
     places = [(part, other) for part in _modules(module) for other, leaf in _own(part) if leaf is old]
     for part, other in places:
         _refuse(part, other)
     _refuse_copies(module, old, name)
-    try:
-        raw = _first_raw(spec, _filled(old[...]), start)
-    except DomainError as error:
-        more = '; start="project" begins at the nearest point inside' if start == "value" else ""
-        raise DomainError(f"attach {name!r}: {error}{more}") from None
-    except SpecError as error:
-        raise SpecError(f"attach {name!r}: {error}") from None
-    leaf = old.replace(raw)
-    _swap_classes([(part, (*_entries(part), (other, spec))) for part, other in places])
+    if isinstance(spec, Tied):
+        other_owner, other_key = _find(module, spec.to, "attach")
+        leaf, obeys = tied_leaf(other_owner, other_key, old, name, spec, start)
+    else:
+        leaf, obeys = _first_leaf(old, name, spec, start), spec
+    if obeys is not None:
+        _swap_classes([(part, (*_entries(part), (other, obeys))) for part, other in places])
     for part, other in places:
-        _replace(part, other, f"{other}_raw", leaf)
+        _replace(part, other, other if obeys is None else f"{other}_raw", leaf)
 
 
 def detach(module: Any, name: str) -> None:
@@ -247,6 +246,18 @@ def _parameter(owner: Any, key: str, name: str) -> nnx.Param:
             f"attach {name!r}: the module is abstract and holds no numbers; attach within the function given to nnx.eval_shape"
         )
     return leaf
+
+
+def _first_leaf(old: Any, name: str, spec: Spec, start: Any) -> Any:
+    """The leaf that takes the place of a parameter."""
+    try:
+        raw = _first_raw(spec, _filled(old[...]), start)
+    except DomainError as error:
+        more = '; start="project" begins at the nearest point inside' if start == "value" else ""
+        raise DomainError(f"attach {name!r}: {error}{more}") from None
+    except SpecError as error:
+        raise SpecError(f"attach {name!r}: {error}") from None
+    return old.replace(raw)
 
 
 def _refuse(part: Any, key: str) -> None:

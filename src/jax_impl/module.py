@@ -11,8 +11,9 @@ from flax import nnx
 from jax import Array
 
 from isoparam.errors import DomainError, SpecError
-from isoparam.specs import Spec, VectorSpec
+from isoparam.specs import Spec, Tied
 from isoparam.starts import MARGIN, Start, as_numbers, as_start
+from jax_impl.tied import refuse_tied, tied_value
 from jax_impl.verbs import contains, forward, initial, inverse, is_concrete, project
 
 
@@ -24,7 +25,7 @@ class Constrained:
         self.x_raw      is the plain nnx.Param that the optimizer trains and `nnx.state` holds
 
     Args:
-        spec: what the value obeys.
+        spec: what the value obeys. `Tied("x")` reads another attribute, or with dots one of a submodule: no leaf is made.
         start: what the first assignment means; every later one is a strict value.
             "value": the numbers are the value, inside the set.
             "raw": the numbers are raw.
@@ -66,6 +67,10 @@ class Constrained:
             start = np.asarray(start, dtype=np.float64) if floating else np.asarray(start)
         self.spec = spec
         self.start = as_start(start)
+        if isinstance(spec, Tied) and not (isinstance(start, str) and start == "value"):
+            raise SpecError(
+                f"Constrained({spec}, start={start!r}): a tied attribute starts as what it is tied to; leave start out"
+            )
         self.name = ""
         self.raw_name = ""
 
@@ -83,6 +88,8 @@ class Constrained:
     def __get__(self, instance: object | None, owner: Any = None) -> Any:
         if instance is None:
             return self
+        if isinstance(self.spec, Tied):
+            return tied_value(instance, self.name, self.spec)
         raw = _leaf(instance, self.raw_name)
         if raw is None:
             raise SpecError(
@@ -93,6 +100,8 @@ class Constrained:
 
     def __set__(self, instance: object, value: Any) -> None:
         place = f"{type(instance).__name__}.{self.name}"
+        if isinstance(self.spec, Tied):
+            refuse_tied(place, self.spec)
         leaf = _leaf(instance, self.raw_name)
         try:
             if leaf is None:
@@ -264,9 +273,9 @@ def _moved_inside(spec: Spec, point: Array) -> Array:
 def _inside(spec: Spec, point: Array) -> Array:
     """`contains`, of a shape that broadcasts with the point."""
     inside = contains(spec, point)
-    if isinstance(spec, VectorSpec):
-        return jnp.expand_dims(inside, spec.axis)
-    return inside if spec.kind == "scalar" else inside[..., None, None]
+    for axis in sorted(spec.value_axes, reverse=True):
+        inside = jnp.expand_dims(inside, axis)
+    return inside
 
 
 def _copy(raw: Array, leaf: Any) -> None:

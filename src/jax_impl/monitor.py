@@ -12,7 +12,7 @@ from jax import Array
 
 from isoparam.errors import SpecError, StaleGraphError
 from isoparam.monitoring import Log, Reading, check_grads, check_names, total
-from isoparam.specs import Spec
+from isoparam.specs import Spec, Tied
 from jax_impl.flat import to_numpy
 from jax_impl.kernels.derivatives import settings_for
 from jax_impl.module import _declared, _leaf, _named_modules
@@ -132,7 +132,8 @@ def _watched(source: Any, constraints: Mapping[str, Spec] | None) -> list[_Leaf]
     taken = {leaf.raw_name for leaf in declared}
     named = _own_parameters(source) if isinstance(source, nnx.Module) else _named_leaves(source)[0]
     rest = [(name, raw) for name, raw in named if name not in taken]
-    leaves = [(name, spec, raw) for (name, raw), spec in zip(rest, _specs(rest, constraints), strict=True) if spec is not None]
+    pairs = zip(rest, _specs(rest, constraints), strict=True)  # a tied leaf is watched under the name that it is tied to
+    leaves = [(name, spec, raw) for (name, raw), spec in pairs if spec is not None and not isinstance(spec, Tied)]
     wrong = next((leaf for leaf in leaves if not _is_floating(leaf[2])), None)
     if wrong is not None:
         raise SpecError(f"{wrong[0]}: {wrong[1]} needs a floating array, got {type(wrong[2]).__name__}")

@@ -12,8 +12,9 @@ from torch.nn.utils import parametrize
 
 from isoparam.errors import DomainError, SpecError
 from isoparam.names import hint
-from isoparam.specs import Spec
+from isoparam.specs import Spec, Tied
 from torch_impl.module import Constrained, _declared, _filled, _first_raw
+from torch_impl.tied import tied_leaf
 
 Entries = tuple[tuple[str, Spec], ...]
 """What a class constrains: (name, spec), by name."""
@@ -34,7 +35,7 @@ def attach(module: Any, name: str, spec: Spec, start: Any = "value") -> None:
     Args:
         module: any nn.Module.
         name: the parameter; with dots for one of a submodule: "encoder.0.weight".
-        spec: what the value obeys.
+        spec: what the value obeys. `Tied("encoder.weight")`, a name from `module` on, shares that leaf, and what it obeys.
         start: what the present numbers become, as for `Constrained`: "value" (they are inside), "raw" (they are raw),
             "project" (those outside move to the nearest point, and a little inside), a float or an array of starting
             values, or a numpy Generator.
@@ -61,7 +62,7 @@ def attach(module: Any, name: str, spec: Spec, start: Any = "value") -> None:
     """
     if not isinstance(spec, Spec):
         raise SpecError(f"attach {name!r}: expected a spec such as isoparam.Positive(), got {spec!r}")
-    start = Constrained(spec, start).start
+    start = start if isinstance(spec, Tied) else Constrained(spec, start).start
     owner, key = _find(module, name, "attach")
     old = _parameter(owner, key, name)
     places = [(part, name) for part in module.modules() for name, leaf in _own(part) if leaf is old]
@@ -72,17 +73,15 @@ def attach(module: Any, name: str, spec: Spec, start: Any = "value") -> None:
             f"attach {name!r}: {place} holds the same parameter and would keep the old numbers; let the module read its own "
             f"attribute instead"
         )
-    try:
-        raw = _first_raw(spec, _filled(old.detach()), start)
-    except DomainError as error:
-        more = '; start="project" begins at the nearest point inside' if start == "value" else ""
-        raise DomainError(f"attach {name!r}: {error}{more}") from None
-    except SpecError as error:
-        raise SpecError(f"attach {name!r}: {error}") from None
-    leaf = nn.Parameter(raw, requires_grad=old.requires_grad)
-    _swap_classes([(part, (*_entries(part), (other, spec))) for part, other in places])
+    if isinstance(spec, Tied):
+        other_owner, other_key = _find(module, spec.to, "attach")
+        leaf, obeys = tied_leaf(other_owner, other_key, old, name, spec, start)
+    else:
+        leaf, obeys = _first_leaf(old, name, spec, start), spec
+    if obeys is not None:
+        _swap_classes([(part, (*_entries(part), (other, obeys))) for part, other in places])
     for part, other in places:
-        _replace(part, other, f"{other}_raw", leaf)
+        _replace(part, other, other if obeys is None else f"{other}_raw", leaf)
 
 
 def detach(module: Any, name: str) -> None:
@@ -242,6 +241,18 @@ def _parameter(owner: Any, key: str, name: str) -> nn.Parameter:
             f"and register them on {key}_raw after attach"
         )
     return leaf
+
+
+def _first_leaf(old: Any, name: str, spec: Spec, start: Any) -> Any:
+    """The leaf that takes the place of a parameter."""
+    try:
+        raw = _first_raw(spec, _filled(old.detach()), start)
+    except DomainError as error:
+        more = '; start="project" begins at the nearest point inside' if start == "value" else ""
+        raise DomainError(f"attach {name!r}: {error}{more}") from None
+    except SpecError as error:
+        raise SpecError(f"attach {name!r}: {error}") from None
+    return nn.Parameter(raw, requires_grad=old.requires_grad)
 
 
 def _refuse(part: Any, key: str) -> None:

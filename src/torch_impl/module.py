@@ -11,8 +11,9 @@ from torch import nn
 from torch._C._functorch import is_functorch_wrapped_tensor  # pyright: ignore[reportMissingImports]  no public name says this
 
 from isoparam.errors import DomainError, SpecError
-from isoparam.specs import Spec, VectorSpec
+from isoparam.specs import Spec, Tied
 from isoparam.starts import MARGIN, Start, as_numbers, as_start
+from torch_impl.tied import refuse_tied, tied_value
 from torch_impl.verbs import contains, forward, initial, inverse, project
 
 
@@ -24,7 +25,7 @@ class Constrained:
         self.x_raw      is the nn.Parameter that the optimizer trains, the state_dict holds and `functional_call` takes
 
     Args:
-        spec: what the value obeys.
+        spec: what the value obeys. `Tied("x")` reads another attribute, or with dots one of a submodule: no leaf is made.
         start: what the first assignment means; every later one is a strict value.
             "value": the numbers are the value, inside the set.
             "raw": the numbers are raw.
@@ -64,6 +65,10 @@ class Constrained:
             start = start.detach().double().cpu().numpy() if start.is_floating_point() else start.cpu().numpy()
         self.spec = spec
         self.start = as_start(start)
+        if isinstance(spec, Tied) and not (isinstance(start, str) and start == "value"):
+            raise SpecError(
+                f"Constrained({spec}, start={start!r}): a tied attribute starts as what it is tied to; leave start out"
+            )
         self.name = ""
         self.raw_name = ""
 
@@ -81,6 +86,8 @@ class Constrained:
     def __get__(self, instance: object | None, owner: Any = None) -> Any:
         if instance is None:
             return self
+        if isinstance(self.spec, Tied):
+            return tied_value(instance, self.name, self.spec)
         raw = _leaf(instance, self.raw_name)
         if raw is None:
             # Not an AttributeError, which nn.Module would report as "no attribute 'x'".
@@ -92,6 +99,8 @@ class Constrained:
 
     def __set__(self, instance: object, value: Any) -> None:
         place = f"{type(instance).__name__}.{self.name}"
+        if isinstance(self.spec, Tied):
+            refuse_tied(place, self.spec)
         _refuse_caller(place, self.name, self.raw_name)
         leaf = _leaf(instance, self.raw_name)
         try:
@@ -235,9 +244,9 @@ def _moved_inside(spec: Spec, point: Array) -> Array:
 def _inside(spec: Spec, point: Array) -> Array:
     """`contains`, of a shape that broadcasts with the point."""
     inside = contains(spec, point)
-    if isinstance(spec, VectorSpec):
-        return torch.unsqueeze(inside, spec.axis)
-    return inside if spec.kind == "scalar" else inside[..., None, None]
+    for axis in sorted(spec.value_axes, reverse=True):
+        inside = torch.unsqueeze(inside, axis)
+    return inside
 
 
 def _copy(raw: Array, leaf: Array) -> None:

@@ -10,7 +10,7 @@ from torch import nn
 
 from isoparam.errors import SpecError, StaleGraphError
 from isoparam.monitoring import Log, Reading, check_grads, check_names, total
-from isoparam.specs import Spec
+from isoparam.specs import Spec, Tied
 from torch_impl.flat import to_numpy
 from torch_impl.module import _declared, _leaf
 from torch_impl.tree import _is_floating, _named_leaves, _specs
@@ -142,7 +142,7 @@ def _watched(source: Any, constraints: Mapping[str, Spec] | None) -> list[_Leaf]
     leaves = [
         _Leaf(name, name, spec, raw)
         for (name, raw), spec in zip(rest, _specs(rest, constraints), strict=True)
-        if spec is not None
+        if spec is not None and not isinstance(spec, Tied)  # which is watched under the name that it is tied to
     ]
     wrong = next((leaf for leaf in leaves if not _is_floating(leaf.raw)), None)
     if wrong is not None:
