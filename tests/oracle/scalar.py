@@ -115,8 +115,8 @@ class Interval(Scalar):
     """low + (high - low) sigmoid(rate x), since mid + half tanh(x) is the same map at twice the rate."""
 
     @staticmethod
-    def rate(spec: Any) -> int:
-        return 2 if spec.link == "tanh" else 1
+    def rate(spec: Any, low: mp.mpf, high: mp.mpf) -> Any:
+        return {"sigmoid": 1, "tanh": 2, "unit": 4 / (high - low)}[spec.link]
 
     @staticmethod
     def value(spec: Any, x: mp.mpf, low: mp.mpf, high: mp.mpf) -> mp.mpf:
@@ -128,23 +128,28 @@ class Interval(Scalar):
     def raw(spec: Any, y: mp.mpf, low: mp.mpf, high: mp.mpf) -> mp.mpf:
         if not low < y < high:
             return mp.mpf("-inf") if y == low else mp.mpf("inf") if y == high else mp.nan
-        return mp.log((y - low) / (high - y)) / Interval.rate(spec)
+        return mp.log((y - low) / (high - y)) / Interval.rate(spec, low, high)
 
     @staticmethod
     def slope(spec: Any, x: mp.mpf, low: mp.mpf, high: mp.mpf) -> mp.mpf:
-        return Interval.rate(spec) * (high - low) * sigmoid(Interval.rate(spec) * x) * sigmoid(-Interval.rate(spec) * x)
+        return (
+            Interval.rate(spec, low, high)
+            * (high - low)
+            * sigmoid(Interval.rate(spec, low, high) * x)
+            * sigmoid(-Interval.rate(spec, low, high) * x)
+        )
 
     @staticmethod
     def log_slope(spec: Any, x: mp.mpf, low: mp.mpf, high: mp.mpf) -> mp.mpf:
         # -2 log(2 cosh(x/2)), where 2 cosh(x/2) = 2 (1 + 2 sinh(x/4)^2): small x leaves no cancellation to 0.
-        x = Interval.rate(spec) * x
+        x = Interval.rate(spec, low, high) * x
         if mp.isinf(x):
             return mp.mpf("-inf")
-        return mp.log(Interval.rate(spec) * (high - low) / 4) - 2 * mp.log1p(2 * mp.sinh(x / 4) ** 2)
+        return mp.log(Interval.rate(spec, low, high) * (high - low) / 4) - 2 * mp.log1p(2 * mp.sinh(x / 4) ** 2)
 
     @staticmethod
     def log_slope_slope(spec: Any, x: mp.mpf, low: mp.mpf, high: mp.mpf) -> mp.mpf:
-        return -Interval.rate(spec) * mp.tanh(Interval.rate(spec) * x / 2)
+        return -Interval.rate(spec, low, high) * mp.tanh(Interval.rate(spec, low, high) * x / 2)
 
 
 @formula_of(iso.UnitInterval)

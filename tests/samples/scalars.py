@@ -78,7 +78,19 @@ ROWS = (
         borders=([4.0, 0.0],),
         like="interval",
     ),
+    Sample(
+        "interval-unit", iso.Interval(-1.5, 4.0, link="unit"), (-1.5, 4.0), (0.0, 0.0), outside=(5.0, -INF), borders=(-1.5, 4.0)
+    ),
+    Sample(
+        "interval-unit-array",
+        iso.Interval([0.1, -3e38, 1.0], [0.9, 3e38, 1.0 + 2**-20], link="unit"),
+        ([0.1, -3e38, 1.0], [0.9, 3e38, 1.0 + 2**-20]),
+        ([0.0, 0.0, 0.0], [0.0, 0.0, 0.0]),
+        outside=([0.05, np.nan, 0.5],),
+        like="interval-unit",
+    ),
     Sample("unit", iso.UnitInterval(), (0.0, 1.0), (0.0, 0.0), outside=(-0.5, 1.5, np.nan), borders=(0.0, 1.0)),
+    Sample("circular", iso.Circular(), (np.nan, np.nan), (1.0, 1.0), outside=(4.0, -3.5, np.nan, INF), unique=False),
     Sample("box", iso.Box(0.5, INF), (0.5, INF), (0.0, 1.0), outside=(0.25, np.nan), borders=(0.5, INF), like="positive"),
     Sample(
         "box-array",

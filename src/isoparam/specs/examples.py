@@ -5,8 +5,11 @@ from typing import NamedTuple
 from isoparam.specs.affine import Affine
 from isoparam.specs.base import Shape, Spec
 from isoparam.specs.box import Box
+from isoparam.specs.circular import Circular
 from isoparam.specs.norms import SpectralNorm, UnitNorm, WeightNorm
 from isoparam.specs.scalar import GreaterThan, Interval, LessThan, Positive, Real, UnitInterval
+from isoparam.specs.simplexes import OrderedInterval, SoftmaxSimplex, StickBreakingSimplex
+from isoparam.specs.stochastic import ColumnStochastic, RowStochastic, SumToZeroMatrix
 from isoparam.specs.vector import Ordered, PositiveOrdered, Simplex, SumToZero, UnitVector
 
 
@@ -25,12 +28,19 @@ _EXAMPLES = (
     Example(LessThan(1.0), (1,)),
     Example(Interval(-1.0, 2.0), (1,)),
     Example(UnitInterval(), (1,)),
+    Example(Circular(), (1,)),
     Example(Box([0.0, 0.5], [1.0, float("inf")]), (2,)),
     Example(Simplex(), (3,)),
     Example(Ordered(), (3,)),
     Example(PositiveOrdered(), (3,)),
     Example(SumToZero(), (3,)),
     Example(UnitVector(), (3,)),
+    Example(StickBreakingSimplex(), (3,)),
+    Example(SoftmaxSimplex(), (3,)),
+    Example(OrderedInterval(0.0, 1.0, min_gap=0.1), (3,)),
+    Example(RowStochastic(), (2, 2)),
+    Example(ColumnStochastic(), (2, 2)),
+    Example(SumToZeroMatrix(), (2, 2)),
     Example(UnitNorm(), (3,)),
     Example(WeightNorm(), (3,)),
     Example(SpectralNorm(), (2, 2)),
