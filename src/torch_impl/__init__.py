@@ -11,6 +11,7 @@ from torch_impl import planes as _planes  # noqa: F401
 from torch_impl import problems as _problems  # noqa: F401
 from torch_impl import rotations as _rotations  # noqa: F401
 from torch_impl import scalar as _scalar  # noqa: F401  registers the rules
+from torch_impl import series as _series  # noqa: F401
 from torch_impl import simplexes as _simplexes  # noqa: F401
 from torch_impl import sketch as _sketch  # noqa: F401
 from torch_impl import stochastic as _stochastic  # noqa: F401

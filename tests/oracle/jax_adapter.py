@@ -42,6 +42,7 @@ KINDS = {
     "ball_l1_tanh": lambda radius: iso.L1Ball(radius, link="tanh"),
     "ball_l1_alg": lambda radius: iso.L1Ball(radius),
     "ball_l1_stick": lambda radius: iso.L1Ball(radius, link="stick"),
+    "ar_stationary": lambda: iso.StationaryAR(),
     "tril": lambda: iso.LowerTriangular(),
     "symmetric": lambda: iso.Symmetric(),
     "skew": lambda: iso.SkewSymmetric(),

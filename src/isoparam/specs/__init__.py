@@ -11,6 +11,7 @@ from isoparam.specs.norms import SpectralNorm, UnitNorm, WeightNorm
 from isoparam.specs.planes import HalfSpace, Hyperplane
 from isoparam.specs.rotations import Orthogonal, SpecialOrthogonal, Stiefel
 from isoparam.specs.scalar import GreaterThan, Interval, LessThan, Positive, Real, UnitInterval
+from isoparam.specs.series import StationaryAR
 from isoparam.specs.simplexes import OrderedInterval, SoftmaxSimplex, StickBreakingSimplex
 from isoparam.specs.stochastic import ColumnStochastic, RowStochastic, SumToZeroMatrix
 from isoparam.specs.structure import Fixed, Masked, Tied
@@ -99,6 +100,7 @@ __all__ = [
     "SpecialOrthogonal",
     "SpectralNorm",
     "Stack",
+    "StationaryAR",
     "StickBreakingSimplex",
     "Stiefel",
     "SumToZero",
