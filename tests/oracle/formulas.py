@@ -1,6 +1,18 @@
 """Every formula of the third witness: importing this file registers them all."""
 
-from oracle import norms, scalar, simplexes, stochastic, triangles, vector
+from oracle import balls, norms, planes, scalar, series, simplexes, stochastic, triangles, vector
 from oracle.exact import FORMULAS, exact
 
-__all__ = ["FORMULAS", "exact", "norms", "scalar", "simplexes", "stochastic", "triangles", "vector"]
+__all__ = [
+    "FORMULAS",
+    "balls",
+    "exact",
+    "norms",
+    "planes",
+    "scalar",
+    "series",
+    "simplexes",
+    "stochastic",
+    "triangles",
+    "vector",
+]

@@ -32,6 +32,7 @@ class Sample:
         unique: whether a value has one raw only, so that `inverse(forward(raw))` is raw.
         only_checked: whether the unchecked inverse is finite outside of the set too, being free of what is wrong there.
         smooth_at_zero: whether the map has a derivative at raw = 0, so that derivatives are compared there.
+        kinks: whether the derivative jumps where one entry is 0 and another is not, so that it is not compared there.
         far: the size of the far raw numbers at which derivatives are compared.
         like: the sample whose map this one shares, so that it is not measured compiled once more.
     """
@@ -49,6 +50,7 @@ class Sample:
     unique: bool = True
     only_checked: bool = False
     smooth_at_zero: bool = True
+    kinks: bool = False
     far: float = 40.0
     like: str = ""
 
@@ -154,7 +156,8 @@ def turning_points(sample: Sample) -> np.ndarray:
         return sample.spread(entries) if sample.core else entries[None]
     far = sample.far
     rows = [[0.0, 0.0, 0.0], [0.7, 0.7, 0.7], [far, -far, far], [-far, 0.5, 0.5], [0.3, -1.2, 0.8], [1.0, -1.0, 0.0]]
-    return np.array([np.resize(row, prod(sample.core)) for row in rows if sample.smooth_at_zero or any(row)])
+    rows = [row for row in rows if (sample.smooth_at_zero or any(row)) and not (sample.kinks and any(row) and 0.0 in row)]
+    return np.array([np.resize(row, prod(sample.core)) for row in rows])
 
 
 def volume_of(sample: Sample, jacobian: np.ndarray) -> np.floating:
