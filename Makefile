@@ -2,7 +2,8 @@
 # make test    set up .venv with what the tests need, run them
 # make check   what CI holds every change to: format, lint, types, tests
 # make docs    build the documentation into site/, with every warning an error
-# make accuracy  measure the error of every map against 50 digits; make bench: speed as ratios, in one run
+# make accuracy  both tables of docs/accuracy.md: each backend against 50 digits, torch against JAX (minutes; tests/accuracy.py --write)
+# make bench   speed as ratios, in one run
 # make sensitivity  rounding or fault: what one last place of the start becomes, problem by problem (minutes)
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv

@@ -5,7 +5,7 @@ from functools import cache
 import jax
 import numpy as np
 
-from isoparam.jax import forward, inverse, log_abs_det
+from isoparam.jax import forward, inverse, log_abs_det, project
 
 
 def pullback(spec, raw, cotangent):
@@ -35,5 +35,6 @@ QUESTIONS = {
     "log_abs_det": log_abs_det,
     "pullback": pullback,
     "log_abs_det_gradient": log_abs_det_gradient,
+    "project": project,
 }
 CALLS = {verb: _call(function) for verb, function in QUESTIONS.items()}

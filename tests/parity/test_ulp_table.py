@@ -7,24 +7,17 @@ A budget in `budgets.PARITY` that is too small fails, and so does one that is st
 
 import shutil
 
-import numpy as np
 import pytest
 
 from budgets import PARITY
-from oracle.judge import VERBS, distance_between, unit_of
-from parity.backends import jax_results, torch_results
+from oracle.judge import VERBS, unit_of
+from parity.backends import measured
 from samples import DTYPES, SAMPLES, Sample
 
 COMPILED = [row for row, budget in PARITY.items() if budget.float64_compiled is not None]
 BY_NAME = {sample.name: sample for sample in SAMPLES}
 each_dtype = pytest.mark.parametrize("dtype", DTYPES)
 ASKED = [(sample, verb) for sample in SAMPLES for verb in VERBS if sample.has(verb)]
-
-
-def measured(sample: Sample, verb: str, dtype: str, form: str) -> float:
-    """The largest distance between the two backends, in the unit of `unit_of`."""
-    pairs = zip(jax_results(sample, verb, dtype, form), torch_results(sample, verb, dtype, form), strict=True)
-    return max(float(np.max(distance_between(sample, verb, dtype, *pair), initial=0.0)) for pair in pairs)
 
 
 def hold(sample: Sample, verb: str, dtype: str, form: str) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from isoparam.torch import forward, inverse, log_abs_det
+from isoparam.torch import forward, inverse, log_abs_det, project
 
 
 def pullback(spec, raw, cotangent):
@@ -26,4 +26,5 @@ CALLS = {
     "log_abs_det": lambda spec, raw: log_abs_det(spec, torch.tensor(raw)).numpy(),
     "pullback": pullback,
     "log_abs_det_gradient": log_abs_det_gradient,
+    "project": lambda spec, point: project(spec, torch.tensor(point)).numpy(),
 }
