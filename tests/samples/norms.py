@@ -46,7 +46,7 @@ ROWS: tuple[Sample, ...] = (
         "spectral-norm-bound",
         iso.SpectralNorm(0.3),
         outside=([[1.0, 0.0], [0.0, 1.0]],),
-        raws=((2, 1), (3, 2), (5, 3)),
+        raws=((2, 1), (4, 2), (5, 3)),
         unique=False,
         only_checked=True,
         like="spectral-norm",

@@ -7,6 +7,7 @@ from jax import Array
 
 from jax_impl.kernels.derivatives import with_rule
 from jax_impl.kernels.elementary import power_below, shielded, times_power
+from jax_impl.kernels.sphere import unit
 
 
 class Scaled(NamedTuple):
@@ -49,9 +50,13 @@ def peak(u: Array) -> Array:
     return (left * _weights(sizes)[..., None, :]) @ right
 
 
-@with_rule(push=lambda x, y, tangent: _across(x, y, tangent), pull=lambda x, y, cotangent: _back_across(x, y, cotangent))
 def spectral_unit(x: Array) -> Array:
     """x divided by its largest singular value; 1 in the first entry and 0 elsewhere where x is 0."""
+    return unit(_row(x)).reshape(x.shape) if 1 in x.shape[-2:] else _over_largest(x)
+
+
+@with_rule(push=lambda x, y, tangent: _across(x, y, tangent), pull=lambda x, y, cotangent: _back_across(x, y, cotangent))
+def _over_largest(x: Array) -> Array:
     u = scaled(x).u
     return u / largest(u)[..., None, None]
 
@@ -71,7 +76,7 @@ def project_spectral(x: Array, bound: float) -> Array:
 
 
 def _across(x: Array, y: Array, t: Array) -> Array:
-    """The derivative of `spectral_unit` along t: (t - y <peak, t>) / largest.
+    """The derivative of `_over_largest` along t: (t - y <peak, t>) / largest.
 
     Before that t loses x t_p/x_p, p being the place of the largest entry: the derivative along x is 0, which is so without
     rounding if there is one entry only. In JAX this turns into `_back_across` by transposition.
