@@ -53,6 +53,8 @@ def sketch(spec: type[Spec] | Example, backend: str, points: int = 161) -> Sketc
         ([-4.0, 0.0, 4.0], [-0.946, 0.5, 1.946])
     """
     example = spec if isinstance(spec, Example) else EXAMPLES[spec]
+    if "forward" in example.spec.absent:  # there is no map of its own to draw
+        return Sketch(example.spec, backend, np.linspace(-REACH, REACH, points), {}, {})
     start = example.spec.start(example.value_shape)
     moving = np.zeros_like(start)
     if moving.size:

@@ -1,6 +1,6 @@
 """Every formula of the third witness: importing this file registers them all."""
 
-from oracle import balls, norms, planes, scalar, series, simplexes, stochastic, triangles, vector
+from oracle import balls, norms, planes, scalar, series, simplexes, stochastic, structure, triangles, vector
 from oracle.exact import FORMULAS, exact
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "series",
     "simplexes",
     "stochastic",
+    "structure",
     "triangles",
     "vector",
 ]

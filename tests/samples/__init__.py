@@ -3,6 +3,7 @@
 A constraint without a row here fails `test_every_spec_has_a_sample_row`. Each file holds the rows of the spec file of its name.
 """
 
+import isoparam as iso
 from samples import (
     balls,
     correlation,
@@ -36,9 +37,14 @@ SAMPLES = (
     *structure.ROWS,
 )
 SCALARS = tuple(sample for sample in SAMPLES if sample.is_scalar)
-VECTORS = tuple(sample for sample in SAMPLES if sample.spec.kind == "vector")
+# Vector specs of any length: what has a shape by itself is tried with others that are not scalar.
+VECTORS = tuple(sample for sample in SAMPLES if sample.spec.kind == "vector" and sample.spec.own_shape is None)
 MATRICES = tuple(sample for sample in SAMPLES if sample.spec.kind == "matrix")
-SHAPED = (*VECTORS, *MATRICES)
+SHAPED = tuple(sample for sample in SAMPLES if not sample.is_scalar)
+UNSAMPLED = {
+    iso.Fixed: "raw has no entries, so that nothing here can vary; tests/parity/test_structure_verbs.py",
+    iso.Tied: "its verbs need the other parameter, so that there is a tree; tests/parity/test_structure.py",
+}
 
 __all__ = [
     "DTYPES",
@@ -47,6 +53,7 @@ __all__ = [
     "SAMPLES",
     "SCALARS",
     "SHAPED",
+    "UNSAMPLED",
     "VECTORS",
     "Sample",
     "batches",

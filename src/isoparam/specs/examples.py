@@ -4,12 +4,15 @@ from typing import NamedTuple
 
 from isoparam.specs.affine import Affine
 from isoparam.specs.base import Shape, Spec
+from isoparam.specs.blocks import Concatenate, Stack
 from isoparam.specs.box import Box
 from isoparam.specs.circular import Circular
-from isoparam.specs.norms import SpectralNorm, UnitNorm, WeightNorm
+from isoparam.specs.compose import Compose
+from isoparam.specs.norms import MaxNorm, SpectralNorm, UnitNorm, WeightNorm
 from isoparam.specs.scalar import GreaterThan, Interval, LessThan, Positive, Real, UnitInterval
 from isoparam.specs.simplexes import OrderedInterval, SoftmaxSimplex, StickBreakingSimplex
 from isoparam.specs.stochastic import ColumnStochastic, RowStochastic, SumToZeroMatrix
+from isoparam.specs.structure import Fixed, Masked, Tied
 from isoparam.specs.vector import Ordered, PositiveOrdered, Simplex, SumToZero, UnitVector
 
 
@@ -42,7 +45,14 @@ _EXAMPLES = (
     Example(ColumnStochastic(), (2, 2)),
     Example(SumToZeroMatrix(), (2, 2)),
     Example(UnitNorm(), (3,)),
+    Example(MaxNorm(), (2,)),
     Example(WeightNorm(), (3,)),
     Example(SpectralNorm(), (2, 2)),
+    Example(Fixed([1.0, 2.0]), (2,)),
+    Example(Tied("other"), (2,)),
+    Example(Masked([True, False, True], Positive(), fill=0.5), (3,)),
+    Example(Compose(Affine(0.0, 2.0), Simplex()), (3,)),
+    Example(Concatenate((Simplex(), Positive()), (2, 1)), (3,)),
+    Example(Stack((Positive(), Interval(-1.0, 1.0))), (2,)),
 )
 EXAMPLES = {type(example.spec): example for example in _EXAMPLES}
