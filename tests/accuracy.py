@@ -37,7 +37,7 @@ VERBS = {
 BACKENDS = ("torch", "jax")
 DTYPES = ("float32", "float64")
 KINDS = {"scalar": "Scalar specs", "vector": "Vector specs", "matrix": "Matrix specs", "structure": "Specs of other specs"}
-NONE = "–"
+NONE = "-"
 Errors = dict[tuple[str, str], str]
 """What stands in a cell, by (verb or form, dtype)."""
 

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor as Array
 
 from isoparam.rules import Rule, absent
-from isoparam.specs import SpectralNorm, UnitNorm, WeightNorm
+from isoparam.specs import MaxNorm, SpectralNorm, UnitNorm, WeightNorm
 from isoparam.specs.norms import NormedSpec
+from torch_impl.balls import L2BallRule
 from torch_impl.kernels.spectral import decomposed, project_spectral, scaled, spectral_unit
 from torch_impl.kernels.sphere import log_length, unit
 from torch_impl.registry import RULES
@@ -39,6 +40,29 @@ class UnitNormRule(Rule[Array]):
         # Of the square, which misses 1 by twice as much.
         tolerance = 8 * eps + 8 * rows.shape[-1] * torch.finfo(value.dtype).eps
         return torch.abs(torch.sum(rows * rows, dim=-1) - 1) <= tolerance
+
+
+@RULES.implements(MaxNorm)
+class MaxNormRule(Rule[Array]):
+    @staticmethod
+    def forward(spec: MaxNorm, raw: Array) -> Array:
+        return whole(spec, L2BallRule.forward(spec.ball, slices(spec, raw)), raw)
+
+    @staticmethod
+    def inverse(spec: MaxNorm, value: Array) -> Array:
+        return whole(spec, L2BallRule.inverse(spec.ball, slices(spec, value)), value)
+
+    @staticmethod
+    def log_abs_det(spec: MaxNorm, raw: Array) -> Array:
+        return L2BallRule.log_abs_det(spec.ball, slices(spec, raw))
+
+    @staticmethod
+    def project(spec: MaxNorm, point: Array) -> Array:
+        return whole(spec, L2BallRule.project(spec.ball, slices(spec, point)), point)
+
+    @staticmethod
+    def contains(spec: MaxNorm, value: Array, eps: float) -> Array:
+        return L2BallRule.contains(spec.ball, slices(spec, value), eps)
 
 
 @RULES.implements(WeightNorm)

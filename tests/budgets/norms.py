@@ -1,20 +1,30 @@
 """Budgets of the specs of `isoparam.specs.norms`."""
 
-from budgets.budget import SUMS, Budget, Row
+from budgets.budget import CROSSING, SUMS, Budget, Row
 
 # (backend, sample, verb): what one backend needs beyond `budget.ACCURACY`.
-ACCURACY: dict[tuple[str, str, str], Budget] = {
-    ("torch", "unit-norm-axes", "pullback"): Budget(5, "sums along the slice; measured 3.6 (20 entries, float64)"),
-    ("jax", "unit-norm-axes", "pullback"): Budget(5, "sums along the slice; measured 3.6 (20 entries, float32)"),
-} | {
-    (backend, sample, verb): Budget(allowed, f"singular values of LAPACK; measured {measured} ({where})")
-    for sample in ("spectral-norm", "spectral-norm-bound")
-    for verb, allowed, measured, where in (
-        ("forward", 4, 2.95, "5 by 3, float32, torch"),
-        ("pullback", 12, 9.1, "5 by 3, float32, JAX, through the gap to the next singular value"),
-    )
-    for backend in ("torch", "jax")
-}
+ACCURACY: dict[tuple[str, str, str], Budget] = (
+    {
+        ("torch", "unit-norm-axes", "pullback"): Budget(5, "sums along the slice; measured 3.6 (20 entries, float64)"),
+        ("jax", "unit-norm-axes", "pullback"): Budget(5, "sums along the slice; measured 3.6 (20 entries, float32)"),
+        ("torch", "max-norm", "pullback"): Budget(5, "as of the ball in norm 2; measured 3.2 (20 entries, float32)"),
+        ("jax", "max-norm", "pullback"): Budget(5, "as of the ball in norm 2; 3.2 measured in torch (20 entries, float32)"),
+    }
+    | {
+        (backend, sample, "log_abs_det"): Budget(10, f"{CROSSING}; measured 9 in torch (float32)")
+        for sample in ("max-norm", "max-norm-axes")
+        for backend in ("torch", "jax")
+    }
+    | {
+        (backend, sample, verb): Budget(allowed, f"singular values of LAPACK; measured {measured} ({where})")
+        for sample in ("spectral-norm", "spectral-norm-bound")
+        for verb, allowed, measured, where in (
+            ("forward", 4, 2.95, "5 by 3, float32, torch"),
+            ("pullback", 12, 9.1, "5 by 3, float32, JAX, through the gap to the next singular value"),
+        )
+        for backend in ("torch", "jax")
+    }
+)
 
 SINGULAR = "each side takes its own singular values, from the same matrix"
 
@@ -30,10 +40,20 @@ PARITY: dict[tuple[str, str], Row] = {
     ("unit-norm-axes", "log_abs_det"): Row(2, 2, None, None, SUMS),
     ("unit-norm-axes", "pullback"): Row(4, 7, 4, 7, SUMS),
     ("unit-norm-axes", "log_abs_det_gradient"): Row(2, 2, None, None, SUMS),
+    ("max-norm", "forward"): Row(4, 4, None, None, SUMS),
+    ("max-norm", "inverse"): Row(4, 4, None, None, SUMS),
+    ("max-norm", "log_abs_det"): Row(4, 4, None, None, SUMS),
+    ("max-norm", "pullback"): Row(4, 4, None, None, SUMS),
+    ("max-norm", "log_abs_det_gradient"): Row(4, 4, None, None, SUMS),
+    ("max-norm-axes", "forward"): Row(4, 4, None, None, SUMS),
+    ("max-norm-axes", "inverse"): Row(4, 4, None, None, SUMS),
+    ("max-norm-axes", "log_abs_det"): Row(4, 4, None, None, SUMS),
+    ("max-norm-axes", "pullback"): Row(4, 4, None, None, SUMS),
+    ("max-norm-axes", "log_abs_det_gradient"): Row(4, 4, None, None, SUMS),
     ("weight-norm", "forward"): Row(2, 2, 2, 2, SUMS),
     ("weight-norm", "inverse"): Row(2, 2, None, None, SUMS),
     ("weight-norm", "pullback"): Row(4, 4, 4, 4, SUMS),
-    ("spectral-norm", "forward"): Row(4, 4, 4, 4, SINGULAR),
+    ("spectral-norm", "forward"): Row(4, 6, 4, 6, SINGULAR),
     ("spectral-norm", "inverse"): Row(0, 0, None, None, SINGULAR),
     ("spectral-norm", "pullback"): Row(9, 9, 9, 9, SINGULAR),
     ("spectral-norm-bound", "forward"): Row(4, 4, None, None, SINGULAR),

@@ -39,6 +39,7 @@ DISTANCES = [
     (iso.SumToZero(), [1.0, -1.0], INF),
     (iso.UnitVector(), [0.6, 0.8], INF),
     (iso.UnitNorm(axis=(0, 1)), [[0.6], [0.8]], INF),
+    (iso.MaxNorm(6.0, axis=(0, 1)), [[3.0], [4.0]], 1.0),
     (iso.WeightNorm(), [3.0, -1.0], INF),
     (iso.SpectralNorm(), [[1.0, 0.0], [0.0, 0.5]], INF),
 ]

@@ -5,6 +5,7 @@ from typing import Any
 import mpmath as mp
 
 import isoparam as iso
+from oracle.balls import L2Ball
 from oracle.exact import formula_of
 from oracle.vector import UnitVector
 
@@ -23,7 +24,17 @@ class UnitNorm:
     log_abs_det = staticmethod(lambda spec, raw: UnitVector.log_abs_det(spec, flat(raw)))
     pullback = staticmethod(lambda spec, raw, cotangent: UnitVector.pullback(spec, flat(raw), flat(cotangent)))
     log_abs_det_gradient = staticmethod(lambda spec, raw: UnitVector.log_abs_det_gradient(spec, flat(raw)))
-    project = staticmethod(lambda spec, point: UnitVector.forward(spec, flat(point)))
+
+
+@formula_of(iso.MaxNorm)
+class MaxNorm:
+    """A point of the ball in norm 2, of all entries of the slice."""
+
+    forward = staticmethod(lambda spec, raw: L2Ball.forward(spec.ball, flat(raw)))
+    inverse = staticmethod(lambda spec, value: L2Ball.inverse(spec.ball, flat(value)))
+    log_abs_det = staticmethod(lambda spec, raw: L2Ball.log_abs_det(spec.ball, flat(raw)))
+    pullback = staticmethod(lambda spec, raw, cotangent: L2Ball.pullback(spec.ball, flat(raw), flat(cotangent)))
+    log_abs_det_gradient = staticmethod(lambda spec, raw: L2Ball.log_abs_det_gradient(spec.ball, flat(raw)))
 
 
 @formula_of(iso.WeightNorm)
@@ -48,7 +59,6 @@ class WeightNorm:
         raise NotImplementedError("raw has one number more than the value")
 
     log_abs_det_gradient = log_abs_det
-    project = staticmethod(lambda spec, point: point)
 
 
 @formula_of(iso.SpectralNorm)
@@ -87,12 +97,3 @@ class SpectralNorm:
         raise NotImplementedError("the size of raw has no influence")
 
     log_abs_det_gradient = log_abs_det
-
-    @staticmethod
-    def project(spec: Any, point: list) -> list:
-        bound = mp.mpf(spec.bound)
-        if not any(flat(point)):
-            return SpectralNorm.forward(spec, point)
-        left, sizes, right = mp.svd_r(mp.matrix(point))
-        nearest = [bound if k == 0 else min(size, bound) for k, size in enumerate(sizes)]
-        return flat((left * mp.diag(nearest) * right).tolist())

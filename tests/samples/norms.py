@@ -5,6 +5,12 @@ import numpy as np
 import isoparam as iso
 from samples.sample import INF, Sample
 
+
+def inside(bound: float) -> object:
+    """Which rows of slices are inside by more than a rounding error."""
+    return lambda value: np.linalg.norm(value.reshape(len(value), -1).astype(np.float64), axis=-1) < bound * (1 - 1e-6)
+
+
 ROWS: tuple[Sample, ...] = (
     Sample(
         "unit-norm",
@@ -24,6 +30,24 @@ ROWS: tuple[Sample, ...] = (
         volume="surface",
         unique=False,
         only_checked=True,
+    ),
+    Sample(
+        "max-norm",
+        iso.MaxNorm(link="tanh"),
+        outside=([2.0, 0.5], [np.nan, 1.0]),
+        borders=([0.0, 2.0],),
+        unit="entry",
+        usable=inside(2.0),
+        like="l2-ball-tanh",
+    ),
+    Sample(
+        "max-norm-axes",
+        iso.MaxNorm(3.0, axis=(-2, -1)),
+        outside=([[3.0, 0.0], [0.0, 1.0]], [[np.nan, 1.0], [0.0, 1.0]]),
+        borders=([[0.0, 3.0], [0.0, 0.0]],),
+        raws=((1, 1), (2, 3), (4, 5)),
+        usable=inside(3.0),
+        like="l2-ball",
     ),
     Sample(
         "weight-norm",

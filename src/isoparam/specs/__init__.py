@@ -7,7 +7,8 @@ from isoparam.specs.blocks import Concatenate, Stack
 from isoparam.specs.box import Box
 from isoparam.specs.circular import Circular
 from isoparam.specs.compose import Compose
-from isoparam.specs.norms import SpectralNorm, UnitNorm, WeightNorm
+from isoparam.specs.correlation import CholeskyCorrelation, Correlation
+from isoparam.specs.norms import MaxNorm, SpectralNorm, UnitNorm, WeightNorm
 from isoparam.specs.planes import HalfSpace, Hyperplane
 from isoparam.specs.rotations import Orthogonal, SpecialOrthogonal, Stiefel
 from isoparam.specs.scalar import GreaterThan, Interval, LessThan, Positive, Real, UnitInterval
@@ -45,7 +46,10 @@ CATALOGUE: tuple[type[Spec], ...] = (
     LowerTriangular,
     Symmetric,
     SkewSymmetric,
+    CholeskyCorrelation,
+    Correlation,
     UnitNorm,
+    MaxNorm,
     WeightNorm,
     SpectralNorm,
     Fixed,
@@ -68,10 +72,12 @@ def catalogue() -> tuple[type[Spec], ...]:
 __all__ = [
     "Affine",
     "Box",
+    "CholeskyCorrelation",
     "Circular",
     "ColumnStochastic",
     "Compose",
     "Concatenate",
+    "Correlation",
     "Facts",
     "Fixed",
     "FrozenArray",
@@ -85,6 +91,7 @@ __all__ = [
     "LessThan",
     "LowerTriangular",
     "Masked",
+    "MaxNorm",
     "Ordered",
     "OrderedInterval",
     "Orthogonal",

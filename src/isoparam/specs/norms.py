@@ -3,12 +3,14 @@
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 
 from isoparam.errors import SpecError
-from isoparam.specs.base import Border, Facts, FrozenArray, Kind, MatrixSpec, Shape, Spec, VectorSpec, as_bound
+from isoparam.specs.balls import L2Ball
+from isoparam.specs.base import Border, Facts, FrozenArray, Kind, MatrixSpec, Shape, Spec, VectorSpec, as_bound, check_link
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,70 @@ class UnitNorm(NormedSpec):
         if length == 0:
             return "it has no direction: give any other slice"
         return f"its norm is {length:.17g}: divide by it, or train float32 numbers with dtype='float32'"
+
+
+@dataclass(frozen=True)
+class MaxNorm(NormedSpec):
+    """Weights whose slices along an axis, or along several, have a Euclidean norm below a bound.
+
+        link="alg"    value = bound * raw / sqrt(1 + |raw|^2)
+        link="tanh"   value = bound * tanh(|raw|) * raw / |raw|      slice by slice
+
+    It is `L2Ball` for slices along several axes; see there for the two links. `project` is what Keras does after each step,
+    and what method="projected" of `train` does with the value as the leaf.
+
+    Args:
+        bound: above 0; not reached by a finite raw.
+        link: "alg" (default) or "tanh".
+        axis: the axis, or a tuple of the axes, that the norm sums over; by default the last.
+
+    Shapes: raw and value are equal; at least one entry in a slice. All other axes are batch axes.
+
+    Raises:
+        SpecError: unless bound is one finite number above 0; for an unknown link, empty slices, or axes that are not there or
+            stand twice.
+
+    Limits: those of `L2Ball`: any finite raw; the value rounds to the border from about |raw| = 3e3 (float32) or 7e7
+        (float64) with "alg", and 9 or 19 with "tanh", where `inverse` refuses it.
+
+    Source: keras.constraints.MaxNorm; Srebro, Rennie and Jaakkola (2005), "Maximum-Margin Matrix Factorization".
+
+    Example:
+        >>> import isoparam as iso
+        >>> iso.MaxNorm(3.0, axis=0).raw_shape((784, 10))
+        (784, 10)
+    """
+
+    facts: ClassVar[Facts] = Facts(
+        domain="{w : |w| < bound for every slice w}, Euclidean length",
+        raw_size="as the value",
+        formula="bound raw / sqrt(1 + |raw|^2), or bound tanh(|raw|) raw / |raw| with link='tanh', slice by slice",
+        log_abs_det="that of `L2Ball`, for every slice",
+        volume="Lebesgue on all entries of a slice",
+        projection="bound point / |point| where |point| > bound, slice by slice",
+        limits="at the border from |raw| = 3e3 / 7e7 (alg), 9 / 19 (tanh)",
+        source="keras.constraints.MaxNorm; Srebro, Rennie and Jaakkola (2005)",
+    )
+
+    bound: float = 2.0
+    link: str = "alg"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "bound", as_radius("MaxNorm", self.bound))
+        check_link("MaxNorm", self.link, L2Ball.links)
+        _ = self.ball  # kept from here on: torch.compile cannot enter the lock of a cached_property
+
+    @cached_property
+    def ball(self) -> L2Ball:
+        """The set of one slice."""
+        return L2Ball(self.bound, link=self.link)
+
+    def border(self, value: np.ndarray) -> Border:
+        return self.ball.border(self._slices(value))
+
+    def _cure(self, wrong: np.ndarray) -> str:
+        return f"its norm is {np.linalg.norm(wrong):.17g}: shrink it below bound={self.bound:g}"
 
 
 @dataclass(frozen=True)
