@@ -34,10 +34,13 @@ def event_of(spec: Spec) -> Event:
     """The axes of one event of a spec: those that it acts on, and every axis behind the first of them.
 
     Raises:
-        SpecError: for a spec whose axis is counted from the front, where an event has no fixed number of axes.
+        SpecError: for a spec whose axis is counted from the front, where an event has no fixed number of axes, or one that
+            has no value by itself.
     """
     if not isinstance(spec, Spec):
         raise SpecError(f"expected a spec such as isoparam.Interval(0, 1), got {spec!r}")
+    if "forward" in spec.absent:
+        raise SpecError(missing(spec, "forward"))
     if max((*spec.raw_axes, *spec.value_axes), default=-1) >= 0:
         raise SpecError(f"{spec}: an event is the last axes of an array; count the axis from the end, such as axis=-1")
     raw, value = (-min(axes, default=0) for axes in (spec.raw_axes, spec.value_axes))
@@ -105,6 +108,26 @@ def _independent(constraint: Any, number: Number, again: Again) -> Spec:
     return again(constraint.base_constraint)  # batch axes may stand before any event: nothing else is to be said
 
 
+def _zero_sum(constraint: Any, number: Number, again: Again) -> Spec:
+    if constraint.event_dim > 2:
+        raise SpecError(f"spec_of: {constraint!r} has {constraint.event_dim} axes; specs that sum to zero have one or two")
+    return specs.SumToZero() if constraint.event_dim == 1 else specs.SumToZeroMatrix()
+
+
+def _cat(constraint: Any, number: Number, again: Again) -> Spec:
+    parts = tuple(map(again, constraint.cseq))
+    if any(part.kind != "scalar" for part in parts):
+        raise SpecError(
+            f"spec_of: {constraint!r} joins vectors or matrices along a batch axis, Concatenate along the axis they act on; "
+            "give each part a name of its own"
+        )
+    return specs.Concatenate(parts, tuple(constraint.lengths), axis=constraint.dim)
+
+
+def _stack(constraint: Any, number: Number, again: Again) -> Spec:
+    return specs.Stack(tuple(map(again, constraint.cseq)), axis=constraint.dim)
+
+
 def _always(spec: Spec) -> Callable[[Any, Number, Again], Spec]:
     return lambda constraint, number, again: spec
 
@@ -126,9 +149,15 @@ SPECS: dict[str, Callable[[Any, Number, Again], Spec]] = {
     "_OpenInterval": _between,
     "_HalfOpenInterval": _between,
     "_Circular": _between,
+    "_Simplex": _always(specs.StickBreakingSimplex()),
     "_OrderedVector": _always(specs.Ordered(link="exp")),
     "_PositiveOrderedVector": _always(specs.PositiveOrdered(link="exp")),
     "_Sphere": _always(specs.UnitVector()),
+    "_ZeroSum": _zero_sum,
+    "_LowerTriangular": _always(specs.LowerTriangular()),
+    "_Symmetric": _always(specs.Symmetric()),
+    "_Cat": _cat,
+    "_Stack": _stack,
 }
 """By the name of the class, which torch.distributions, Pyro and NumPyro share."""
 

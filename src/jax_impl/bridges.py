@@ -259,16 +259,21 @@ def _bijector() -> Any:
             return _log_abs_det(self.spec, x)
 
         def _forward_event_shape(self, input_shape: Any) -> Any:
-            return type(input_shape)(self.spec.value_shape(tuple(input_shape)))
+            return type(input_shape)(self._moved(self.spec.value_shape, input_shape))
 
         def _inverse_event_shape(self, output_shape: Any) -> Any:
-            return type(output_shape)(self.spec.raw_shape(tuple(output_shape)))
+            return type(output_shape)(self._moved(self.spec.raw_shape, output_shape))
 
         def _forward_event_shape_tensor(self, input_shape: Any) -> Any:
-            return np.asarray(self.spec.value_shape(tuple(np.asarray(input_shape).tolist())), np.int32)
+            return np.asarray(self._moved(self.spec.value_shape, input_shape), np.int32)
 
         def _inverse_event_shape_tensor(self, output_shape: Any) -> Any:
-            return np.asarray(self.spec.raw_shape(tuple(np.asarray(output_shape).tolist())), np.int32)
+            return np.asarray(self._moved(self.spec.raw_shape, output_shape), np.int32)
+
+        def _moved(self, shape_of: Any, shape: Any) -> tuple[int, ...]:
+            """Without the batch axes, in which the bounds of a scalar spec lie."""
+            sizes = tuple(np.asarray(shape).tolist())
+            return shape_of(sizes) if event_of(self.spec).raw else sizes
 
         def __reduce__(self) -> Any:
             return as_bijector, (self.spec,)
