@@ -37,8 +37,8 @@ SAMPLES = (
     *structure.ROWS,
 )
 SCALARS = tuple(sample for sample in SAMPLES if sample.is_scalar)
-# Vector specs of any length: what has a shape by itself is tried with others that are not scalar.
-VECTORS = tuple(sample for sample in SAMPLES if sample.spec.kind == "vector" and sample.spec.own_shape is None)
+# Vector specs of any length and with an axis: the others are tried with all that are not scalar.
+VECTORS = tuple(s for s in SAMPLES if s.spec.kind == "vector" and "axis" in vars(s.spec) and s.spec.own_shape is None)
 MATRICES = tuple(sample for sample in SAMPLES if sample.spec.kind == "matrix")
 SHAPED = tuple(sample for sample in SAMPLES if not sample.is_scalar)
 UNSAMPLED = {

@@ -14,11 +14,11 @@ def rows_inside(value: np.ndarray) -> np.ndarray:
 ROWS: tuple[Sample, ...] = (
     Sample(
         "compose",
-        iso.Compose(iso.Affine(1.5, 0.25), iso.Positive()),
-        (1.5, INF),
-        (0.0, 0.25),
-        outside=(1.0, np.nan, INF),
-        borders=(1.5,),
+        iso.Compose(iso.Affine(0, 2), iso.Positive()),
+        (0.0, INF),
+        (0.0, 2.0),
+        outside=(-1.0, np.nan, INF),
+        borders=(0.0,),
         like="positive",
     ),
     Sample(
@@ -28,6 +28,7 @@ ROWS: tuple[Sample, ...] = (
         borders=([0.0, 2.0],),
         unit="entry",
         usable=positive,
+        only_checked=True,
         like="simplex",
     ),
     Sample(
@@ -39,6 +40,7 @@ ROWS: tuple[Sample, ...] = (
         unit="entry",
         volume=lambda shape: np.array([0, 2, 3]),
         usable=positive,
+        only_checked=True,
         like="positive",
     ),
     Sample(
@@ -50,6 +52,7 @@ ROWS: tuple[Sample, ...] = (
         unit="entry",
         volume=lambda shape: np.array([0, 1, 3, 4]),
         usable=positive,
+        only_checked=True,
         like="simplex",
     ),
     Sample(

@@ -11,7 +11,7 @@ from isoparam.errors import SpecError
 from isoparam.specs.base import Border, Facts, Kind, Shape, Spec, VectorSpec
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Concatenate(VectorSpec):
     """Vectors of blocks, one after another, each with a spec of its own.
 
@@ -65,6 +65,9 @@ class Concatenate(VectorSpec):
         for name, part in {"raw_sizes": raw_sizes, "kind": "vector", "absent": absent_of(self.specs)}.items():
             object.__setattr__(self, name, part)
 
+    def __repr__(self) -> str:
+        return f"Concatenate({self.specs!r}, {self.sizes!r}{_shown(self.axis)})"
+
     raw_sizes: ClassVar[tuple[int, ...]]
     """How many entries of raw each block has."""
     absent: ClassVar[dict[str, str]] = {}  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -103,7 +106,7 @@ class Concatenate(VectorSpec):
         check_length(self, shape, sum(self.raw_sizes if name == "raw" else self.sizes), name)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Stack(VectorSpec):
     """Arrays of slices along an axis, each with a spec of its own: the rows of a table, the entries of a vector.
 
@@ -161,6 +164,9 @@ class Stack(VectorSpec):
         parts = {"kind": kind, "raw_rank": rank, "value_rank": rank, "absent": absent_of(self.specs)}
         for name, part in parts.items():
             object.__setattr__(self, name, part)
+
+    def __repr__(self) -> str:
+        return f"Stack({self.specs!r}{_shown(self.axis)})"
 
     absent: ClassVar[dict[str, str]] = {}  # pyright: ignore[reportIncompatibleMethodOverride]
     """{verb: which slice lacks it}."""
@@ -259,3 +265,7 @@ def joined(borders: Iterable[Border]) -> Border:
     parts = list(borders)
     scales = [np.broadcast_to(np.asarray(part.scale), part.distances.shape).reshape(-1) for part in parts]
     return Border(np.concatenate([part.distances.reshape(-1) for part in parts]), np.concatenate(scales))
+
+
+def _shown(axis: int) -> str:
+    return "" if axis == -1 else f", axis={axis}"
