@@ -122,7 +122,7 @@ class Interval(Scalar):
     def value(spec: Any, x: mp.mpf, low: mp.mpf, high: mp.mpf) -> mp.mpf:
         if spec.link == "tanh":
             return (low + high) / 2 + (high - low) / 2 * mp.tanh(x)
-        return low + (high - low) * sigmoid(x)
+        return low + (high - low) * sigmoid(Interval.rate(spec, low, high) * x)
 
     @staticmethod
     def raw(spec: Any, y: mp.mpf, low: mp.mpf, high: mp.mpf) -> mp.mpf:
