@@ -1,11 +1,10 @@
 """Euclidean projections that are more than a clip, along the last axis."""
 
-import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
 from jax_impl.kernels.elementary import two_sum
-from jax_impl.kernels.sums import on_one_grid, sum_once
+from jax_impl.kernels.sums import before, on_one_grid, sum_once
 
 
 def project_simplex(point: Array, total: float = 1.0) -> Array:
@@ -25,35 +24,74 @@ def project_simplex(point: Array, total: float = 1.0) -> Array:
 
 
 def project_ordered(point: Array) -> Array:
-    """The nearest non-decreasing vector: isotonic regression by pooling adjacent violators, all at once in each round.
+    """The nearest non-decreasing vector: isotonic regression, in as many rounds as n has binary digits.
 
-    Source: Barlow, Bartholomew, Bremner and Brunk (1972), Statistical Inference under Order Restrictions.
+    Each round joins neighbouring solutions two by two. Of a left and a right one the entries above, or below, a number v are
+    pooled to v, where what the left ones give equals what the right ones take: found by sorting both together. The blocks
+    that this makes are given their means, rounded once.
+
+    Source: Barlow, Bartholomew, Bremner and Brunk (1972), Statistical Inference under Order Restrictions (pooling adjacent
+        violators in any order gives the same blocks).
     """
-    first = jnp.arange(point.shape[-1]) == 0
-    starts = jnp.ones(point.shape, bool)
-
-    def merged(starts: Array) -> Array:
-        means = _block_means(lax.stop_gradient(point), starts)
-        return starts & (first | (jnp.roll(means, 1, axis=-1) <= means))
-
-    def changes(pair: tuple[Array, Array]) -> Array:
-        return jnp.any(pair[0] != pair[1])
-
-    # twin: the number of rounds depends on the data; torch loops in Python (so not under compile or vmap), JAX in a while_loop.
-    _, starts = lax.while_loop(changes, lambda pair: (pair[1], merged(pair[1])), (starts, merged(starts)))
+    n = point.shape[-1]
+    if n == 1:
+        return point
+    rounds = (n - 1).bit_length()
+    fixed = lax.stop_gradient(point)
+    top = jnp.max(fixed, axis=-1, keepdims=True)  # behind the last entry, no pool takes it
+    padding = [(0, 0)] * (point.ndim - 1) + [(0, 2**rounds - n)]
+    solved = jnp.where(jnp.arange(2**rounds) < n, jnp.pad(fixed, padding), top)
+    for size in (2**k for k in range(rounds)):
+        pairs = _joined(solved.reshape(*point.shape[:-1], -1, 2 * size))
+        solved = pairs.reshape(*point.shape[:-1], -1)
+    solved = solved[..., :n]
+    starts = _flagged(solved[..., 1:] != solved[..., :-1], 1, 0)
+    means = _block_means(fixed, starts)  # where rounding left a violation, the pool is one block larger
+    starts = starts & _flagged(means[..., 1:] >= means[..., :-1], 1, 0)
     return _block_means(point, starts)
+
+
+def _joined(pairs: Array) -> Array:
+    """The solution for each row of `pairs`, whose two halves are solved already."""
+    size = pairs.shape[-1] // 2
+    seam = pairs[..., size - 1 : size]
+    order = lax.broadcasted_iota(jnp.int32, pairs.shape, pairs.ndim - 1)
+    offset, order = lax.sort((pairs - seam, order), dimension=pairs.ndim - 1, num_keys=1)
+    right = order >= size
+    rights, lefts = jnp.where(right, offset, 0.0), jnp.where(right, 0.0, offset)
+    rights_before = jnp.cumsum(right.astype(pairs.dtype), axis=-1)
+    lefts_behind = size - jnp.cumsum((~right).astype(pairs.dtype), axis=-1)
+    taken = rights_before * offset - jnp.cumsum(rights, axis=-1)
+    given = (jnp.sum(lefts, axis=-1, keepdims=True) - jnp.cumsum(lefts, axis=-1)) - lefts_behind * offset
+    pooled = jnp.where(right, taken < given, taken > given)
+    count = jnp.sum(pooled.astype(pairs.dtype), axis=-1, keepdims=True)
+    level = seam + jnp.sum(jnp.where(pooled, offset, 0.0), axis=-1, keepdims=True) / jnp.maximum(count, 1.0)
+    left = jnp.arange(2 * size) < size
+    inside = (count > 0) & jnp.where(left, pairs > level, pairs < level)
+    return jnp.where(inside, level, pairs)
 
 
 def _block_means(point: Array, starts: Array) -> Array:
     """The mean of each block of entries, at every entry of it; a block begins where `starts` is true."""
-    block = jnp.cumsum(starts.reshape(-1)) - 1
-    head, tail = on_one_grid(point, 4.0 * point.shape[-1])
+    n = point.shape[-1]
+    place = lax.broadcasted_iota(jnp.int32, point.shape, point.ndim - 1)
+    first = lax.cummax(jnp.where(starts, place, 0), axis=point.ndim - 1)
+    ends = _flagged(starts[..., 1:], 0, 1)
+    last = lax.cummin(jnp.where(ends, place, n - 1), axis=point.ndim - 1, reverse=True)
+    total = jnp.zeros_like(point)
+    parts, rest = [], point
+    for _ in range(2):  # sums of parts on one grid are exact, and so are the differences of them
+        head, rest = on_one_grid(rest, 4.0 * n)
+        parts.append(head)
+    for part in (rest, *reversed(parts)):
+        sums = jnp.cumsum(part, axis=-1)
+        total = total + (jnp.take_along_axis(sums, last, axis=-1) - jnp.take_along_axis(before(sums), first, axis=-1))
+    return total / (last - first + 1).astype(point.dtype)
 
-    def totals(entries: Array) -> Array:
-        return jax.ops.segment_sum(entries.reshape(-1), block, num_segments=block.size)
 
-    means = (totals(head) + totals(tail)) / jnp.maximum(totals(jnp.ones_like(point)), 1.0)
-    return means[block].reshape(point.shape)
+def _flagged(flags: Array, front: int, behind: int) -> Array:
+    """Flags with so many true ones in front and behind."""
+    return jnp.pad(flags, [(0, 0)] * (flags.ndim - 1) + [(front, behind)], constant_values=True)
 
 
 def project_sum_to_zero(point: Array) -> Array:
