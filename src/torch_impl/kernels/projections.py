@@ -43,9 +43,9 @@ def project_ordered(point: Array) -> Array:
     top = torch.amax(fixed, dim=-1, keepdim=True)  # behind the last entry, no pool takes it
     padded = torch.nn.functional.pad(fixed, (0, 2**rounds - n))
     solved = torch.where(torch.arange(2**rounds, device=point.device) < n, padded, top)
-    for size in (2**k for k in range(rounds)):
-        pairs = _joined(solved.reshape(*point.shape[:-1], -1, 2 * size))
-        solved = pairs.reshape(*point.shape[:-1], -1)
+    for k in range(1, rounds + 1):
+        pairs = _joined(solved.reshape(*point.shape[:-1], 2 ** (rounds - k), 2**k))
+        solved = pairs.reshape(*point.shape[:-1], 2**rounds)
     solved = solved[..., :n]
     starts = _flagged(solved[..., 1:] != solved[..., :-1], 1, 0)
     means = _block_means(fixed, starts)  # where rounding left a violation, the pool is one block larger
