@@ -7,11 +7,9 @@ from isoparam.rules import Rule
 from isoparam.specs import HalfSpace, Hyperplane
 from isoparam.specs.planes import Plane
 from jax_impl.constants import plane_like
-from jax_impl.kernels.elementary import log
-from jax_impl.kernels.links import softplus_inverse
 from jax_impl.kernels.planes import Level, depth_below, level, moved
 from jax_impl.registry import RULES
-from jax_impl.scalar import gap, gap_log_slope
+from jax_impl.scalar import gap, gap_inverse, gap_log_slope
 
 
 @RULES.implements(Hyperplane)
@@ -54,8 +52,8 @@ class HalfSpaceRule(Rule[Array]):
     @staticmethod
     def inverse(spec: HalfSpace, value: Array) -> Array:
         n = plane_like(spec, value)
-        depth = depth_below(_level(spec, value), n.length)
-        return jnp.where(n.at_pivot, softplus_inverse(depth) if spec.link == "softplus" else log(depth), _mirrored(spec, value))
+        depth, error = depth_below(_level(spec, value), n.per_length, n.per_length_tail)
+        return jnp.where(n.at_pivot, gap_inverse(spec.link, depth, -error), _mirrored(spec, value))
 
     @staticmethod
     def log_abs_det(spec: HalfSpace, raw: Array) -> Array:

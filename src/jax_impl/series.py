@@ -26,7 +26,7 @@ class StationaryARRule(Rule[Array]):
     @staticmethod
     def log_abs_det(spec: StationaryAR, raw: Array) -> Array:
         # For k = 1, 3, 5... both logarithms come equally often, so that only their sum log sech^2 is left.
-        k = jnp.arange(1, raw.shape[-1] + 1, device=raw.device)
+        k = jnp.arange(1, raw.shape[-1] + 1)
         pairs = ((k + 1) // 2).astype(raw.dtype)
         return sum_once(pairs * log_sech2(raw) + jnp.where(k % 2 == 0, log_less_tanh(raw), 0.0))[..., 0]
 

@@ -7,11 +7,9 @@ from isoparam.rules import Rule
 from isoparam.specs import HalfSpace, Hyperplane
 from isoparam.specs.planes import Plane
 from torch_impl.constants import plane_like
-from torch_impl.kernels.elementary import log
-from torch_impl.kernels.links import softplus_inverse
 from torch_impl.kernels.planes import Level, depth_below, level, moved
 from torch_impl.registry import RULES
-from torch_impl.scalar import gap, gap_log_slope
+from torch_impl.scalar import gap, gap_inverse, gap_log_slope
 
 
 @RULES.implements(Hyperplane)
@@ -54,10 +52,8 @@ class HalfSpaceRule(Rule[Array]):
     @staticmethod
     def inverse(spec: HalfSpace, value: Array) -> Array:
         n = plane_like(spec, value)
-        depth = depth_below(_level(spec, value), n.length)
-        return torch.where(
-            n.at_pivot, softplus_inverse(depth) if spec.link == "softplus" else log(depth), _mirrored(spec, value)
-        )
+        depth, error = depth_below(_level(spec, value), n.per_length, n.per_length_tail)
+        return torch.where(n.at_pivot, gap_inverse(spec.link, depth, -error), _mirrored(spec, value))
 
     @staticmethod
     def log_abs_det(spec: HalfSpace, raw: Array) -> Array:

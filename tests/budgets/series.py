@@ -2,8 +2,13 @@
 
 from budgets.budget import Budget, Row
 
+_STEPS = Budget(5, "one rounded product and difference for each of 15 steps; measured 3.8")
+
 # (backend, sample, verb): what one backend needs beyond `budget.ACCURACY`.
-ACCURACY: dict[tuple[str, str, str], Budget] = {}
+ACCURACY: dict[tuple[str, str, str], Budget] = {
+    ("torch", "stationary-ar", "forward"): _STEPS,
+    ("jax", "stationary-ar", "forward"): _STEPS,
+}
 
 # Measured maxima on the grids of tests/parity/backends.py, rounded up, and one more for other instruction sets.
 PARITY: dict[tuple[str, str], Row] = {}

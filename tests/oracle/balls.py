@@ -64,10 +64,7 @@ class Radial:
         rho, n = cls.rho(raw), len(raw)
         if not rho:
             return [mp.mpf(0) for _ in raw]
-        if spec.link == "tanh":
-            k = -2 * mp.tanh(rho) + (n - 1) * (2 / mp.sinh(2 * rho) - 1 / rho)
-        else:
-            k = cls.alg_log_slope(rho, n)
+        k = -2 * mp.tanh(rho) + (n - 1) * (2 / mp.sinh(2 * rho) - 1 / rho) if spec.link == "tanh" else cls.alg_log_slope(rho, n)
         return [k * entry for entry in cls.normal(raw)]
 
 

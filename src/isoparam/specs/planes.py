@@ -19,7 +19,8 @@ class PlaneNumbers(NamedTuple):
     `normal` and `mirror` are w of the two products w.x that are taken, each as a head with half the digits, the rest of
     the number and what is left of its digits. `lean` and `turn` are what those products are multiplied with, to twice
     the precision: x - lean (a.x - b) is the nearest point of the plane, and x - turn (mirror.x) is x mirrored so that
-    the entry `pivot`, where |a_k| is largest, and the normal change places, up to the sign `side`. `alone`: a has no other entry.
+    the entry `pivot`, where |a_k| is largest, and the normal change places, up to the sign `side`. `alone`: a has no other entry that is
+    not 0.
     """
 
     normal: Any
@@ -36,7 +37,8 @@ class PlaneNumbers(NamedTuple):
     turn: Any
     turn_tail: Any
     at_pivot: Any
-    length: float
+    per_length: float
+    per_length_tail: float
     side: float
     pivot: int
     alone: bool
@@ -69,7 +71,7 @@ def plane_numbers(normal: FrozenArray, offset: float, dtype: type[np.floating]) 
         *_in_thirds(mirror, dtype),
         *_twice(turn, dtype),
         np.arange(len(a)) == pivot,
-        float(dtype(float(length))),
+        *(float(part[0]) for part in _twice([1 / length], dtype)),
         float(side),
         pivot,
         square == a[pivot] ** 2,

@@ -44,7 +44,8 @@ def stick_inverse(whole: float, scale: float, v: Array) -> Array:
     """The raw of `radius * stick(raw)`; nan for v outside."""
     scaled = v * scale
     first = jnp.zeros_like(scaled[..., :1]) + shielded(whole, scaled)
-    left = cumsum_exactly(jnp.concatenate([first, -jnp.abs(scaled)], axis=-1))
+    left, error = cumsum_exactly(jnp.concatenate([first, -jnp.abs(scaled)], axis=-1))
+    left = left + error
     before, behind = left[..., :-1], left[..., 1:]
     above = jnp.where(scaled < 0, behind, before + scaled)
     below = jnp.where(scaled > 0, behind, before - scaled)

@@ -14,10 +14,9 @@ def sum_exactly(x: Array) -> tuple[Array, Array]:
     return _joined([jnp.sum(part, axis=-1, keepdims=True) for part in _on_grids(x)])
 
 
-def cumsum_exactly(x: Array) -> Array:
-    """Cumulative sum along the last axis, each result rounded once, even where the entries before it cancel."""
-    total, error = _joined([jnp.cumsum(part, axis=-1) for part in _on_grids(x)])
-    return total + error
+def cumsum_exactly(x: Array) -> tuple[Array, Array]:
+    """Cumulative sum along the last axis, each a number and its rounding error, right even where the entries cancel."""
+    return _joined([jnp.cumsum(part, axis=-1) for part in _on_grids(x)])
 
 
 def products(head: Array, rest: Array, factor_head: Array, factor_rest: Array) -> Array:

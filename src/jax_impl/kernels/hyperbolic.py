@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jax_impl.kernels.derivatives import with_slope
-from jax_impl.kernels.elementary import LN2, log1p, shielded, tanh
+from jax_impl.kernels.elementary import LN2, exp, log1p, shielded, tanh, two_sum
 from jax_impl.kernels.links import between_log_slope, log_ratio, sigmoid, softplus
 
 _LOG_4 = 1.3862943611198906
@@ -23,6 +23,16 @@ def log_less_tanh(x: Array) -> Array:
     inner = log1p(-tanh(jnp.where(near, x, 0.0)))
     ln2, ln2_tail = LN2[x.dtype.name]
     return jnp.where(near, inner, (shielded(ln2, x) - softplus(2 * x)) + ln2_tail)
+
+
+def log_less_tanh_twice(x: Array) -> tuple[Array, Array]:
+    """log(1 - tanh x) = log 2 - 2x - log1p(exp(-2x)) for x >= 0, as a number and its rounding error."""
+    near = x < 1
+    inner = log1p(-tanh(jnp.where(near, x, 0.0)))
+    ln2, ln2_tail = LN2[x.dtype.name]
+    gap, error = two_sum(shielded(ln2, x), -2 * x)
+    total, last = two_sum(gap, -log1p(exp(-2 * x)))
+    return jnp.where(near, inner, total), jnp.where(near, 0.0, (error + last) + ln2_tail)
 
 
 def far_atanh(half_width: Array, x: Array, left: Array, right: Array) -> Array:

@@ -16,7 +16,8 @@ from jax import Array
 
 from jax_impl.kernels.derivatives import with_rule
 from jax_impl.kernels.elementary import exp, log, log1p, power_below, sech2, tanh, times_power
-from jax_impl.kernels.hyperbolic import log_less_tanh, log_sech2, tanh_fraction
+from jax_impl.kernels.exact_sums import cumsum_exactly
+from jax_impl.kernels.hyperbolic import log_less_tanh, log_less_tanh_twice, log_sech2, tanh_fraction
 from jax_impl.kernels.sphere import across, first_basis_vector, measured, unit
 from jax_impl.kernels.sums import after, before, reverse_cumsum, sum_once
 
@@ -253,10 +254,16 @@ def stick(x: Array) -> Array:
     return tanh(x) * _left_before(x)
 
 
+def _size(x: Array) -> Array:
+    """|x|, with the derivative sign(x), which is 0 at 0 in both frameworks."""
+    return x * jnp.sign(x)
+
+
 def _left_before(x: Array) -> Array:
-    """What the entries before leave of the unit ball: prod_{j<k} 2e/(1 + e) with e = exp(-2 |x_j|)."""
-    e = exp(-2 * jnp.abs(x[..., :-1]))
-    return jnp.concatenate([jnp.ones_like(x[..., :1]), jnp.cumprod(2 * e / (1 + e), axis=-1)], axis=-1)
+    """What the entries before leave of the unit ball: prod_{j<k} (1 - |tanh x_j|), by the exact sum of the logarithms."""
+    logs, rest = log_less_tanh_twice(_size(x[..., :-1]))
+    total, error = cumsum_exactly(before(logs))
+    return exp(total) * (1 + (error + jnp.cumsum(before(rest), axis=-1)))
 
 
 def _stick_slopes(x: Array) -> tuple[Array, Array]:
@@ -278,4 +285,4 @@ def stick_log_det(x: Array) -> Array:
     """log |det| of the derivative of `stick`."""
     n = x.shape[-1]
     behind = jnp.arange(n - 1, -1, -1, dtype=x.dtype)
-    return sum_once(log_sech2(x) + behind * log_less_tanh(jnp.abs(x)))[..., 0]
+    return sum_once(log_sech2(x) + behind * log_less_tanh(_size(x)))[..., 0]

@@ -44,7 +44,8 @@ def stick_inverse(whole: float, scale: float, v: Array) -> Array:
     """The raw of `radius * stick(raw)`; nan for v outside."""
     scaled = v * scale
     first = torch.zeros_like(scaled[..., :1]) + shielded(whole, scaled)
-    left = cumsum_exactly(torch.cat([first, -torch.abs(scaled)], dim=-1))
+    left, error = cumsum_exactly(torch.cat([first, -torch.abs(scaled)], dim=-1))
+    left = left + error
     before, behind = left[..., :-1], left[..., 1:]
     above = torch.where(scaled < 0, behind, before + scaled)
     below = torch.where(scaled > 0, behind, before - scaled)

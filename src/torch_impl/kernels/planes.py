@@ -21,7 +21,9 @@ class Level(NamedTuple):
 def level(x: Array, w: Any, w_rest: Any, w_tail: Any, offset: float) -> Level:
     """w.x - offset to twice the precision, also where it cancels."""
     largest = torch.cat([torch.abs(x), torch.zeros_like(x[..., :1]) + abs(offset)], dim=-1)
-    power = power_below(largest)
+    # Half of the exponents, so that derivatives times the power, or divided by it, are normal numbers too.
+    root = torch.finfo(x.dtype).tiny ** 0.5
+    power = torch.clamp(power_below(largest), root, 1 / root)
     u = times_power(x, 1 / power)
     head = half_digits(u)
     border = times_power(torch.zeros_like(power) + shielded(offset, power), 1 / power)
@@ -34,7 +36,7 @@ def level(x: Array, w: Any, w_rest: Any, w_tail: Any, offset: float) -> Level:
 def moved(x: Array, by: Level, along: Any, along_tail: Any, start: Any, start_tail: Any) -> Array:
     """start + x - along (w.x - b), each entry rounded about once."""
     # Where the level is huge, in a unit in which the product does not overflow before the difference.
-    unit = torch.where(by.power > torch.finfo(x.dtype).max / 2048, 1.0 / 1024, 1.0)
+    unit = torch.where(by.power * torch.finfo(x.dtype).tiny ** 0.5 >= 1, 1.0 / 1024, 1.0)
     product, error = two_product(by.head, along + torch.zeros_like(by.head))
     power = by.power * unit
     error = (error + by.head * along_tail + by.tail * along) * power
@@ -43,6 +45,8 @@ def moved(x: Array, by: Level, along: Any, along_tail: Any, start: Any, start_ta
     return (total + ((lost + last) + (start_tail * unit - error))) / unit
 
 
-def depth_below(level: Level, length: float) -> Array:
-    """How far below the plane a point of this level is, where the normal has that length."""
-    return -((level.head + level.tail) / length) * level.power
+def depth_below(level: Level, per_length: float, per_length_tail: float) -> tuple[Array, Array]:
+    """How far below the plane a point of this level is, as a number and its rounding error; 1/|a| to twice the precision."""
+    product, error = two_product(level.head, torch.zeros_like(level.head) + shielded(per_length, level.head))
+    error = error + (level.head * per_length_tail + level.tail * per_length)
+    return -product * level.power, -error * level.power

@@ -16,7 +16,8 @@ from torch import Tensor as Array
 
 from torch_impl.kernels.derivatives import with_rule
 from torch_impl.kernels.elementary import exp, log, log1p, power_below, sech2, tanh, times_power
-from torch_impl.kernels.hyperbolic import log_less_tanh, log_sech2, tanh_fraction
+from torch_impl.kernels.exact_sums import cumsum_exactly
+from torch_impl.kernels.hyperbolic import log_less_tanh, log_less_tanh_twice, log_sech2, tanh_fraction
 from torch_impl.kernels.sphere import across, first_basis_vector, measured, unit
 from torch_impl.kernels.sums import after, before, reverse_cumsum, sum_once
 
@@ -253,10 +254,16 @@ def stick(x: Array) -> Array:
     return tanh(x) * _left_before(x)
 
 
+def _size(x: Array) -> Array:
+    """|x|, with the derivative sign(x), which is 0 at 0 in both frameworks."""
+    return x * torch.sign(x)
+
+
 def _left_before(x: Array) -> Array:
-    """What the entries before leave of the unit ball: prod_{j<k} 2e/(1 + e) with e = exp(-2 |x_j|)."""
-    e = exp(-2 * torch.abs(x[..., :-1]))
-    return torch.nn.functional.pad(torch.cumprod(2 * e / (1 + e), dim=-1), (1, 0), value=1.0)
+    """What the entries before leave of the unit ball: prod_{j<k} (1 - |tanh x_j|), by the exact sum of the logarithms."""
+    logs, rest = log_less_tanh_twice(_size(x[..., :-1]))
+    total, error = cumsum_exactly(before(logs))
+    return exp(total) * (1 + (error + torch.cumsum(before(rest), dim=-1)))
 
 
 def _stick_slopes(x: Array) -> tuple[Array, Array]:
@@ -278,4 +285,4 @@ def stick_log_det(x: Array) -> Array:
     """log |det| of the derivative of `stick`."""
     n = x.shape[-1]
     behind = torch.arange(n - 1, -1, -1, dtype=x.dtype, device=x.device)
-    return sum_once(log_sech2(x) + behind * log_less_tanh(torch.abs(x)))[..., 0]
+    return sum_once(log_sech2(x) + behind * log_less_tanh(_size(x)))[..., 0]
