@@ -13,6 +13,7 @@ import numpy as np
 import isoparam as iso
 from isoparam import jax as backend
 from jax_impl.kernels.projections import project_simplex
+from jax_impl.kernels.spectra import project_semidefinite
 
 KINDS = {
     "unit_interval": lambda: iso.UnitInterval(),
@@ -46,6 +47,11 @@ KINDS = {
     "tril": lambda: iso.LowerTriangular(),
     "symmetric": lambda: iso.Symmetric(),
     "skew": lambda: iso.SkewSymmetric(),
+    "cov_chol": lambda: iso.CholeskyCovariance(link="exp"),
+    "cov_chol_sp": lambda: iso.CholeskyCovariance(),
+    "psd": lambda: iso.Covariance(link="exp"),
+    "spd_sp": lambda: iso.Covariance(),
+    "psd_lowrank": lambda rows, rank: iso.LowRankCovariance(int(rank)),
 }
 SETS = {
     "box": lambda low, high: iso.Box(low, high),
@@ -64,6 +70,7 @@ SETS = {
     "tril": lambda: iso.LowerTriangular(),
     "symmetric": lambda: iso.Symmetric(),
     "skew": lambda: iso.SkewSymmetric(),
+    "spd": lambda floor: iso.Covariance(),
 }
 
 # Of raw, value and point alike: what is left over is the other axis.
@@ -71,6 +78,7 @@ SHAPES = {
     "row_stochastic_ilr": lambda rows, columns: (rows, -1),
     "row_stochastic": lambda rows, columns: (rows, -1),
     "column_stochastic_ilr": lambda rows, columns: (-1, columns),
+    "psd_lowrank": lambda rows, rank: (rows, rank),
 }
 
 
@@ -106,6 +114,9 @@ def project(kind, params, x, dtype):
     if kind == "simplex":
         with jax.enable_x64(True):
             return np.asarray(_on_simplex(point, params["p"][0]))
+    if kind == "spd":
+        with jax.enable_x64(True):
+            return np.asarray(_semidefinite(point, params["p"][0]))
     return _call("project", spec, point)
 
 
@@ -160,6 +171,7 @@ def _jitted(quantity, spec):
     return jax.jit(lambda *arrays: QUANTITIES[quantity](spec, *arrays))
 
 
+_semidefinite = jax.jit(project_semidefinite, static_argnums=1)
 _on_simplex = jax.jit(project_simplex, static_argnums=1)
 
 

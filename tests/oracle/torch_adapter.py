@@ -11,6 +11,7 @@ import torch
 import isoparam as iso
 from isoparam import torch as backend
 from torch_impl.kernels.projections import project_simplex
+from torch_impl.kernels.spectra import project_semidefinite
 
 KINDS = {
     "unit_interval": lambda: iso.UnitInterval(),
@@ -44,6 +45,11 @@ KINDS = {
     "tril": lambda: iso.LowerTriangular(),
     "symmetric": lambda: iso.Symmetric(),
     "skew": lambda: iso.SkewSymmetric(),
+    "cov_chol": lambda: iso.CholeskyCovariance(link="exp"),
+    "cov_chol_sp": lambda: iso.CholeskyCovariance(),
+    "psd": lambda: iso.Covariance(link="exp"),
+    "spd_sp": lambda: iso.Covariance(),
+    "psd_lowrank": lambda rows, rank: iso.LowRankCovariance(int(rank)),
 }
 SETS = {
     "box": lambda low, high: iso.Box(low, high),
@@ -62,6 +68,7 @@ SETS = {
     "tril": lambda: iso.LowerTriangular(),
     "symmetric": lambda: iso.Symmetric(),
     "skew": lambda: iso.SkewSymmetric(),
+    "spd": lambda floor: iso.Covariance(),
 }
 
 # Of raw, value and point alike: what is left over is the other axis.
@@ -69,6 +76,7 @@ SHAPES = {
     "row_stochastic_ilr": lambda rows, columns: (rows, -1),
     "row_stochastic": lambda rows, columns: (rows, -1),
     "column_stochastic_ilr": lambda rows, columns: (-1, columns),
+    "psd_lowrank": lambda rows, rank: (rows, rank),
 }
 
 
@@ -109,6 +117,8 @@ def project(kind, params, x, dtype):
         return (params["p"][0] * backend.project(spec, point)).numpy()
     if kind == "simplex":
         return project_simplex(point, params["p"][0]).numpy()
+    if kind == "spd":
+        return project_semidefinite(point, params["p"][0]).numpy()
     return backend.project(spec, point).numpy()
 
 

@@ -8,6 +8,7 @@ from isoparam.specs.box import Box
 from isoparam.specs.circular import Circular
 from isoparam.specs.compose import Compose
 from isoparam.specs.correlation import CholeskyCorrelation, Correlation
+from isoparam.specs.covariance import CholeskyCovariance, Covariance, LowRankCovariance
 from isoparam.specs.norms import MaxNorm, SpectralNorm, UnitNorm, WeightNorm
 from isoparam.specs.planes import HalfSpace, Hyperplane
 from isoparam.specs.rotations import Orthogonal, SpecialOrthogonal, Stiefel
@@ -46,6 +47,9 @@ CATALOGUE: tuple[type[Spec], ...] = (
     LowerTriangular,
     Symmetric,
     SkewSymmetric,
+    CholeskyCovariance,
+    Covariance,
+    LowRankCovariance,
     CholeskyCorrelation,
     Correlation,
     UnitNorm,
@@ -74,7 +78,9 @@ __all__ = [
     "Box",
     "CholeskyCorrelation",
     "Circular",
+    "CholeskyCovariance",
     "ColumnStochastic",
+    "Covariance",
     "Compose",
     "Concatenate",
     "Correlation",
@@ -89,6 +95,7 @@ __all__ = [
     "L2Ball",
     "LInfBall",
     "LessThan",
+    "LowRankCovariance",
     "LowerTriangular",
     "Masked",
     "MaxNorm",

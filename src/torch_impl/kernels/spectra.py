@@ -1,0 +1,159 @@
+"""Eigenvalues of symmetric matrices, found in float64, and the projections and roots made of them."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor as Array
+
+from torch_impl.kernels.derivatives import with_rule
+from torch_impl.kernels.elementary import half_digits, power_below, times_power
+from torch_impl.kernels.factors import diagonal, paired_sum, times, with_diagonal
+from torch_impl.kernels.triangles import mirrored, symmetric_part
+
+# Sides up to which eigenvectors are refined to twice the digits of float64.
+SMALL_SPECTRUM = 24
+
+# Eigenvalues as near as this to the floor, of a matrix with entries near 1, are told apart in a second round.
+NEAR = 1e-12
+
+
+class Spectrum(NamedTuple):
+    """The symmetric part of a matrix in float64, divided by a power of 2, and its eigenvalues, which ascend."""
+
+    scaled: Array
+    power: Array
+    values: Array
+    vectors: Array
+
+
+def _decomposed(matrix: Array) -> Spectrum:
+    wide = symmetric_part(matrix).double()
+    power = power_below(wide.reshape(*wide.shape[:-2], wide.shape[-1] ** 2))[..., None]
+    scaled = times_power(wide, 1 / power)
+    return Spectrum(scaled, power, *_eigh(scaled))
+
+
+def _eigh(matrix: Array) -> tuple[Array, Array]:
+    # twin: LAPACK refuses what is not finite when torch calls it, and gives nan when JAX does.
+    finite = torch.all(torch.all(torch.isfinite(matrix), dim=-1), dim=-1)
+    values, vectors = torch.linalg.eigh(torch.where(finite[..., None, None], matrix, 0.0))
+    return torch.where(finite[..., None], values, torch.nan), vectors
+
+
+def spectrum(matrix: Array) -> Array:
+    """The eigenvalues of the symmetric part, ascending; an overflow gives the largest number."""
+    found = _decomposed(matrix)
+    return times_power(found.values, found.power[..., 0]).to(matrix.dtype)
+
+
+def project_semidefinite(matrix: Array, floor: float) -> Array:
+    """The nearest symmetric matrix whose eigenvalues are at least `floor`."""
+    found = _decomposed(matrix)
+    height = found.values - (floor / found.power)[..., 0]
+    small = matrix.shape[-1] <= SMALL_SPECTRUM
+    above = _above(found, height) if small else _rebuilt(found, torch.where(height > 0, height, 0.0))
+    above = times_power(above, found.power)
+    return with_diagonal(above, diagonal(above) + floor).to(matrix.dtype)
+
+
+def project_low_rank(matrix: Array, rank: int) -> Array:
+    """The nearest symmetric matrix of a rank without negative eigenvalues."""
+    found = _decomposed(matrix)
+    kept = torch.arange(matrix.shape[-1], device=matrix.device) >= matrix.shape[-1] - rank
+    nearest = _rebuilt(found, torch.where(kept & (found.values > 0), found.values, 0.0))
+    return times_power(nearest, found.power).to(matrix.dtype)
+
+
+def low_rank_root(matrix: Array, rank: int) -> Array:
+    """B with B B^T = matrix: orthogonal columns, longest first, the largest entry of each positive."""
+    return _root(matrix)[..., :rank]
+
+
+def _root_push(matrix: Array, root: Array, tangent: Array) -> Array:
+    inverse = _unrooted(root)
+    change = times((tangent + tangent.mT) / 2, inverse)
+    return change - times(root, times(inverse.mT, change)) / 2
+
+
+def _root_pull(matrix: Array, root: Array, cotangent: Array) -> Array:
+    inverse = _unrooted(root)
+    change = times(cotangent - times(inverse, times(root.mT, cotangent)) / 2, inverse.mT)
+    return (change + change.mT) / 2
+
+
+@with_rule(push=_root_push, pull=_root_pull)
+def _root(matrix: Array) -> Array:
+    """All columns: those of eigenvalues that a rounding of the matrix may have made are 0."""
+    found = _decomposed(matrix)
+    limit = (4 * matrix.shape[-1] * torch.finfo(matrix.dtype).eps) * torch.amax(torch.abs(found.values), dim=-1, keepdim=True)
+    lengths = torch.sqrt(torch.where(found.values > limit, found.values, 0.0))
+    root = torch.flip(found.vectors * (_signs(found.vectors) * lengths)[..., None, :], (-1,))
+    return (root * torch.sqrt(found.power)).to(matrix.dtype)
+
+
+def _signs(vectors: Array) -> Array:
+    """The sign of the largest entry of each column."""
+    size = torch.abs(vectors)
+    largest = torch.sum(torch.where(size == torch.amax(size, dim=-2, keepdim=True), vectors, 0.0), dim=-2)
+    return torch.where(largest < 0, -1.0, torch.ones_like(largest))
+
+
+def _unrooted(root: Array) -> Array:
+    """B (B^T B)^-1 for orthogonal columns; 0 where a column is."""
+    squares = torch.sum(root * root, dim=-2, keepdim=True)
+    return torch.where(squares > 0, root / torch.where(squares > 0, squares, 1.0), 0.0)
+
+
+def _rebuilt(found: Spectrum, values: Array) -> Array:
+    return mirrored(times(found.vectors * values[..., None, :], found.vectors.mT))
+
+
+def _above(found: Spectrum, height: Array) -> Array:
+    """What the scaled matrix has above a floor, from the `height` of its eigenvalues above that, and eigenvectors V.
+
+    V misses by a rounding: V^T S V = D + F and V^T V = 1 + G, with F and G found by sums of more digits. The result is
+    V f(D) V^T and a correction of first order, in which the eigenvalues near the floor are a matrix of their own.
+    """
+    v, values = found.vectors, found.values
+    rows = v.mT
+    unit = with_diagonal(torch.zeros_like(v), torch.ones_like(values))
+
+    def spread(entries: Array) -> Array:
+        return torch.broadcast_to(entries, (*v.shape, entries.shape[-1]))
+
+    def joined(*parts: Array) -> Array:
+        return torch.cat(parts, dim=-1)
+
+    left = joined(spread(found.scaled[..., :, None, :]), v[..., None])
+    right = joined(spread(rows[..., None, :, :]), spread(-values[..., None, :, None]))
+    missing = sum(paired_sum(left, right))
+    gram = sum(
+        paired_sum(
+            joined(spread(rows[..., :, None, :]), -unit[..., None]),
+            joined(spread(rows[..., None, :, :]), spread(torch.ones_like(values)[..., None, :, None])),
+        )
+    )
+    change = times(rows, missing) + (gram * values[..., None, :] - values[..., :, None] * gram) / 2
+    change = (change + change.mT) / 2
+    near = torch.abs(height) <= NEAR
+    active = (height + diagonal(change) > 0) & ~near
+    kept = torch.where(active, height, 0.0)
+    both = near[..., :, None] & near[..., None, :]
+    apart = values[..., :, None] - values[..., None, :]
+    share = (kept[..., :, None] - kept[..., None, :]) / torch.where(apart == 0, 1.0, apart)
+    share = torch.where(
+        active[..., :, None] & active[..., None, :], 1.0, torch.where(active[..., :, None] | active[..., None, :], share, 0.0)
+    )
+    inner_values, inner_vectors = _eigh(torch.where(both, with_diagonal(change, diagonal(change) + height), 0.0) / NEAR)
+    inner = times(inner_vectors * (NEAR * torch.where(inner_values > 0, inner_values, 0.0))[..., None, :], inner_vectors.mT)
+    middle = torch.where(both, inner, change * share) - (gram * kept[..., None, :] + kept[..., :, None] * gram) / 2
+    high, low = _halves(v)
+    kept_high, kept_low = (part[..., None, :] for part in _halves(kept))
+    scaled = joined(high * kept_high, high * kept_low, low * kept_high, low * kept_low)
+    upper, rest = paired_sum(joined(v, v, v, v)[..., :, None, :], scaled[..., None, :, :])
+    return mirrored(upper + (rest + times(times(v, middle), rows)))
+
+
+def _halves(x: Array) -> tuple[Array, Array]:
+    head = half_digits(x)
+    return head, x - head
