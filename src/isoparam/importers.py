@@ -3,11 +3,13 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from isoparam.errors import CheckpointError
 from isoparam.names import hint, select
+from isoparam.specs import Tied
 
 Map = Callable[[list[np.ndarray], dict[str, np.ndarray]], np.ndarray]
 """What gives the value: from its entries, and from the buffers of the map by their names within it."""
@@ -208,3 +210,18 @@ def check_names(given: Mapping[str, object], slots: Mapping[str, tuple[int, bool
         raise CheckpointError(
             f"{module} has no value for {', '.join(map(repr, list(lacking.values())[::-1]))}; give all of them"
         )
+
+
+def untied(values: Mapping[str, Any], tied: Mapping[str, tuple[str, Tied]]) -> dict[str, Any]:
+    """The values without those of tied names, {name: (name of the other, spec)}, which have to equal the others.
+
+    Raises:
+        CheckpointError: for a tied value that differs from the other one.
+    """
+    for name in values.keys() & tied.keys():
+        other, spec = tied[name]
+        if other in values:
+            wanted = np.swapaxes(values[other], -1, -2) if spec.transpose else values[other]
+            if not np.array_equal(values[name], wanted):
+                raise CheckpointError(f"{name!r} is tied to {other!r}, but the two have different values")
+    return {name: value for name, value in values.items() if name not in tied}

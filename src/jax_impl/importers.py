@@ -9,8 +9,8 @@ import numpy as np
 from flax import nnx
 
 from isoparam.errors import CheckpointError, DomainError, SpecError
-from isoparam.importers import Map, check_names, values_of
-from isoparam.specs import Spec
+from isoparam.importers import Map, check_names, untied, values_of
+from isoparam.specs import Spec, Tied
 from jax_impl.kernels.derivatives import settings_for
 from jax_impl.module import Constrained, _cast, _copy, _declared, _first_raw, _members
 from jax_impl.verbs import forward
@@ -81,6 +81,8 @@ def load_values(
         DomainError: for a value outside its set or on the border, such as one that another library saturated.
         SpecError: for another `include` or `start`, or something that is no module.
 
+    Limits: the value of a name tied to another may be given or left out; a given one has to equal the other's.
+
     Example:
         >>> import isoparam as iso, numpy as np
         >>> from flax import nnx
@@ -97,6 +99,7 @@ def load_values(
         raise SpecError(f"load_values: start={start!r} must be 'value' or 'project'")
     if not isinstance(module, nnx.Module):
         raise SpecError(f"load_values: expected an nnx.Module, got {type(module).__name__}")
+    values = untied({name: _numbers(value) for name, value in values.items()}, _tied(module))
     slots = {name: slot for name, slot in _slots(module).items() if include == "all" or slot.spec is not None}
     check_names(values, {name: (id(slot.leaf), slot.required) for name, slot in slots.items()}, type(module).__name__)
     written: dict[int, tuple[str, Any, Any]] = {}
@@ -126,12 +129,25 @@ def _slots(module: nnx.Module) -> dict[str, _Slot]:
         prefix = f"{path}." if path else ""
         declared = _declared(type(part))
         for name, entry in declared.items():
+            if isinstance(entry.spec, Tied):
+                continue
             slots[prefix + name] = _Slot(_assigned(part, name, entry), entry.spec, True)
         raw_names = {entry.raw_name for entry in declared.values()}
         for name, leaf in _variables(part):
             if name not in raw_names:
                 slots[prefix + name] = _Slot(leaf, None, isinstance(leaf, nnx.Param))
     return slots
+
+
+def _tied(module: nnx.Module) -> dict[str, tuple[str, Tied]]:
+    """The names that read another one: that one, and how."""
+    found: dict[str, tuple[str, Tied]] = {}
+    for path, part in _paths(module, "", ()):
+        prefix = f"{path}." if path else ""
+        for name, entry in _declared(type(part)).items():
+            if isinstance(entry.spec, Tied):
+                found[prefix + name] = (prefix + entry.spec.to, entry.spec)
+    return found
 
 
 def _assigned(part: Any, name: str, entry: Constrained) -> Any:
@@ -165,10 +181,10 @@ def _held(name: str, member: Any) -> Iterator[tuple[str, Any]]:
             yield from _held(f"{name}.{key}", entry)
 
 
-def _loaded(name: str, value: Any, slot: _Slot, start: str) -> Any:
+def _loaded(name: str, value: np.ndarray, slot: _Slot, start: str) -> Any:
     """The numbers for a leaf, of its shape and dtype."""
     leaf = slot.leaf
-    array = _cast(_numbers(value), leaf.dtype)
+    array = _cast(value, leaf.dtype)
     shape = leaf.shape if slot.spec is None else slot.spec.value_shape(tuple(leaf.shape))
     if array.shape != tuple(shape):
         raise CheckpointError(f"{name!r} has the shape {array.shape}, but the module takes {tuple(shape)}")

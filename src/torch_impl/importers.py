@@ -11,8 +11,8 @@ from torch.distributions import constraints, transform_to
 from torch.nn.utils.parametrize import ParametrizationList
 
 from isoparam.errors import CheckpointError, DomainError, SpecError
-from isoparam.importers import Map, check_names, values_of
-from isoparam.specs import Spec
+from isoparam.importers import Map, check_names, untied, values_of
+from isoparam.specs import Spec, Tied
 from torch_impl.module import Constrained, _copy, _declared, _first_raw
 from torch_impl.verbs import forward
 
@@ -88,6 +88,8 @@ def load_values(
         DomainError: for a value outside its set or on the border, such as one that another library saturated.
         SpecError: for another `include` or `start`, or something that is no module.
 
+    Limits: the value of a name tied to another may be given or left out; a given one has to equal the other's.
+
     Example:
         >>> import isoparam as iso, numpy as np, torch
         >>> from isoparam.torch import attach, load_values
@@ -103,6 +105,7 @@ def load_values(
         raise SpecError(f"load_values: start={start!r} must be 'value' or 'project'")
     if not isinstance(module, nn.Module):
         raise SpecError(f"load_values: expected an nn.Module, got {type(module).__name__}")
+    values = untied({name: _numbers(value) for name, value in values.items()}, _tied(module))
     slots = {name: slot for name, slot in _slots(module).items() if include == "all" or slot.spec is not None}
     check_names(values, {name: (id(slot.leaf), slot.required) for name, slot in slots.items()}, type(module).__name__)
     written: dict[int, tuple[str, Any, Any]] = {}
@@ -132,6 +135,8 @@ def _slots(module: nn.Module) -> dict[str, _Slot]:
         prefix = f"{path}." if path else ""
         declared = _declared(type(part))
         for name, entry in declared.items():
+            if isinstance(entry.spec, Tied):
+                continue
             slots[prefix + name] = _Slot(_assigned(part, name, entry), entry.spec, True)
         raw_names = {entry.raw_name for entry in declared.values()}
         for name, leaf in part.named_parameters(recurse=False, remove_duplicate=False):
@@ -143,16 +148,27 @@ def _slots(module: nn.Module) -> dict[str, _Slot]:
     return slots
 
 
+def _tied(module: nn.Module) -> dict[str, tuple[str, Tied]]:
+    """The names that read another one: that one, and how."""
+    found: dict[str, tuple[str, Tied]] = {}
+    for path, part in module.named_modules(remove_duplicate=False):
+        prefix = f"{path}." if path else ""
+        for name, entry in _declared(type(part)).items():
+            if isinstance(entry.spec, Tied):
+                found[prefix + name] = (prefix + entry.spec.to, entry.spec)
+    return found
+
+
 def _assigned(part: Any, name: str, entry: Constrained) -> Any:
     """The raw leaf; SpecError before the first assignment, which tells the shape."""
     getattr(part, name)
     return getattr(part, entry.raw_name)
 
 
-def _loaded(name: str, value: Any, slot: _Slot, start: str) -> Any:
+def _loaded(name: str, value: np.ndarray, slot: _Slot, start: str) -> Any:
     """The numbers for a leaf, of its shape and dtype."""
     leaf = slot.leaf
-    array = torch.as_tensor(_numbers(value)).to(dtype=leaf.dtype, device=leaf.device)
+    array = torch.as_tensor(value).to(dtype=leaf.dtype, device=leaf.device)
     shape = leaf.shape if slot.spec is None else slot.spec.value_shape(tuple(leaf.shape))
     if tuple(array.shape) != tuple(shape):
         raise CheckpointError(f"{name!r} has the shape {tuple(array.shape)}, but the module takes {tuple(shape)}")
