@@ -1,0 +1,243 @@
+"""The exponential of a skew matrix A, and the principal logarithm of a rotation.
+
+With A^T A = V D V^T, D = S^2:  exp A = V (cos S + V^T A V sin S / S) V^T. No squaring, so errors do not double with the norm.
+The derivative is Q Omega with the skew Omega = integral of exp(-sA) dA exp(sA) over s from 0 to 1, by doubling from A/2^20.
+"""
+
+from collections.abc import Callable
+from math import factorial, pi
+
+import jax.numpy as jnp
+from jax import Array, lax
+
+from jax_impl.kernels.cayley import skew
+from jax_impl.kernels.derivatives import with_rule
+from jax_impl.kernels.elementary import half_digits, two_sum
+from jax_impl.kernels.pairs import WIDEST, Pair, in_float64, product, small_product
+from jax_impl.kernels.triangles import take_strict
+
+_FARTHEST = 65536.0
+_DOUBLINGS = 20
+_TERMS = 10
+
+
+@in_float64
+def matrix_exp(raw: Array) -> Array:
+    """exp A, A = T - T^T with the entries of raw in the strictly lower triangular T, row by row."""
+    if raw.shape[-1] == 0:
+        return jnp.ones((*raw.shape[:-1], 1, 1), dtype=raw.dtype)
+    a = skew(raw)
+    if a.shape[-1] > WIDEST:
+        return _plain_exp(a)
+    return (_refined_exp(a) if raw.dtype == jnp.float64 else _plain_exp(a.astype(jnp.float64))).astype(raw.dtype)
+
+
+@in_float64
+def matrix_log(value: Array) -> Array:
+    """Raw of the A with exp A = value and angles below pi; nan where an angle is pi within the digits of the dtype."""
+    if value.shape[-1] == 1:
+        return value[..., 0, :0]
+    return take_strict(_log(value))
+
+
+def _pushed(a: Array, value: Array, tangent: Array, exp: Callable[[Array], Array]) -> Array:
+    small, steps = _steps(a, exp)
+    change = _series(tangent, small, -1.0)
+    for k in reversed(range(_DOUBLINGS)):
+        step = steps[..., k, :, :]
+        change = (change + _times(_turned(step), _times(change, step))) / 2
+    return _times(value, change)
+
+
+def _pulled(a: Array, value: Array, cotangent: Array, exp: Callable[[Array], Array]) -> Array:
+    small, steps = _steps(a, exp)
+    moved = _times(_turned(value), cotangent)
+    along = (moved - _turned(moved)) / 2
+    for k in range(_DOUBLINGS):
+        step = steps[..., k, :, :]
+        along = (along + _times(step, _times(along, _turned(step)))) / 2
+    return _series(along, small, 1.0)
+
+
+@with_rule(
+    push=lambda a, y, tangent: _pushed(a, y, tangent, _plain_exp),
+    pull=lambda a, y, cotangent: _pulled(a, y, cotangent, _plain_exp),
+)
+def _plain_exp(a: Array) -> Array:
+    return _by_frame(a, _plain)
+
+
+@with_rule(
+    push=lambda a, y, tangent: _pushed(a, y, tangent, _refined_exp),
+    pull=lambda a, y, cotangent: _pulled(a, y, cotangent, _refined_exp),
+)
+def _refined_exp(a: Array) -> Array:
+    return _by_frame(a, _refined)
+
+
+def _by_frame(a: Array, decomposed: Callable[[Array], tuple[Array, ...]]) -> Array:
+    finite = jnp.isfinite(jnp.sum(jnp.abs(a), axis=(-1, -2), keepdims=True))
+    a = _within(jnp.where(finite, a, 0.0))
+    # The plain form keeps no digits of a small A, and the other none where A is large.
+    near = jnp.max(jnp.abs(a), axis=(-1, -2), keepdims=True) < 0.5
+    frame, inner, cosine, ratio = decomposed(a)
+    one = jnp.eye(a.shape[-1], dtype=a.dtype)
+    from_zero = frame @ (cosine + inner @ ratio) @ _turned(frame)
+    whole = frame @ ((cosine + one) + inner @ (ratio + one)) @ _turned(frame)
+    return jnp.where(finite, jnp.where(near, one + (a + from_zero), whole), jnp.nan)
+
+
+def _plain(a: Array) -> tuple[Array, Array, Array, Array]:
+    """V, V^T A V, and the matrices cos S - 1 and sin S/S - 1 in the basis V, in the digits of A."""
+    frame = jnp.linalg.eigh(_turned(a) @ a).eigenvectors
+    moved = a @ frame
+    squares = jnp.sum(moved * moved, axis=-2)
+    zero = jnp.zeros_like(squares)
+    cosine, ratio = _functions(squares, zero)
+    return frame, _turned(frame) @ moved, _diagonal(cosine), _diagonal(ratio)
+
+
+def _refined(a: Array) -> tuple[Array, Array, Array, Array]:
+    """The same to more digits: V made orthogonal, and what is left beside the diagonal of D taken into account once."""
+    zero = jnp.zeros_like(a)
+    first = jnp.linalg.eigh(_turned(a) @ a).eigenvectors
+    there, there_rest = product((_turned(first), zero), (first, zero))
+    one = jnp.eye(a.shape[-1], dtype=a.dtype)
+    frame = two_sum(first, first @ ((one - there) - there_rest) / 2)
+    inner = product((_turned(frame[0]), _turned(frame[1])), product((a, zero), frame))
+    squares, rest = product((-inner[0], -inner[1]), inner)
+    d, d_rest = jnp.diagonal(squares, axis1=-2, axis2=-1), jnp.diagonal(rest, axis1=-2, axis2=-1)
+    cosine, ratio = _functions(d, d_rest)
+    beside = jnp.where(one > 0, 0.0, squares)
+    cosine_slope, ratio_slope = _slopes(d)
+    return (
+        frame[0],
+        inner[0],
+        _diagonal(cosine) + beside * cosine_slope,
+        _diagonal(ratio) + beside * ratio_slope,
+    )
+
+
+def _functions(d: Array, d_rest: Array) -> Pair:
+    """cos s - 1 and sin s / s - 1 of s = sqrt(d + d_rest)."""
+    positive = d > 0
+    s = jnp.sqrt(jnp.where(positive, d, 1.0))
+    head = half_digits(s)
+    square, lost = head * head, (2 * head) * (s - head) + (s - head) * (s - head)
+    s_rest = (((d - square) - lost) + d_rest) / (2 * s)
+    s, s_rest = jnp.where(positive, s, 0.0), jnp.where(positive, s_rest, 0.0)
+    half = jnp.sin(s / 2) + jnp.cos(s / 2) * (s_rest / 2)
+    far = s > 0.5
+    quotient = (jnp.sin(s) + jnp.cos(s) * s_rest) / jnp.where(far, s, 1.0)
+    quotient = quotient - quotient * (s_rest / jnp.where(far, s, 1.0))
+    series = jnp.zeros_like(d)
+    small = jnp.where(far, 0.0, d)
+    for n in range(8, 0, -1):
+        series = (series + 1) * small / (-(2 * n) * (2 * n + 1))
+    return -2 * half * half, jnp.where(far, quotient - 1, series)
+
+
+def _slopes(d: Array) -> Pair:
+    """Divided differences of cos sqrt(d) and sin sqrt(d)/sqrt(d), to a few digits: they multiply rounding errors."""
+    s = jnp.sqrt(jnp.maximum(d, 0.0))
+    left, right = s[..., :, None], s[..., None, :]
+    cosine = -_sinc((left + right) / 2) * _sinc((left - right) / 2) / 2
+    gap = left * left - right * right
+    apart = jnp.abs(gap) > 1e-3 * (1 + left * left)
+    quotient = (_sinc(left) - _sinc(right)) / jnp.where(apart, gap, 1.0)
+    middle = (left + right) / 2
+    far = middle > 0.1
+    safe = jnp.where(far, middle, 1.0)
+    slope = jnp.where(far, (jnp.cos(safe) - jnp.sin(safe) / safe) / (2 * safe * safe), -1 / 6 + middle * middle / 60)
+    return cosine, jnp.where(apart, quotient, slope)
+
+
+def _sinc(x: Array) -> Array:
+    safe = jnp.where(jnp.abs(x) > 1e-8, x, 1.0)
+    return jnp.where(jnp.abs(x) > 1e-8, jnp.sin(safe) / safe, 1.0)
+
+
+def _steps(a: Array, exp: Callable[[Array], Array]) -> tuple[Array, Array]:
+    """A/2^20, and exp(A/2), exp(A/4), ..., exp(A/2^20) along the third axis from the end."""
+    within = _within(a)
+    halves = jnp.stack([within * 0.5**k for k in range(1, _DOUBLINGS + 1)], axis=-3)
+    return halves[..., -1, :, :], exp(halves)
+
+
+def _series(change: Array, small: Array, sign: float) -> Array:
+    """The sum over k of (sign ad_A)^k change / (k + 1)!, for a small A."""
+    total, power = change, change
+    for k in range(1, _TERMS):
+        power = sign * (_times(small, power) - _times(power, small))
+        total = total + power / factorial(k + 1)
+    return total
+
+
+def _log_push(value: Array, log: Array, tangent: Array) -> Array:
+    """dA = ad_A / (1 - exp(-ad_A)) Omega, Omega the skew part of Q^T dQ; ad_A has the eigenvalues i (+-s_j +- s_k)."""
+    moved = _turned(value) @ tangent
+    return _log_slope(value, (moved - _turned(moved)) / 2, 0.5)
+
+
+def _log_pull(value: Array, log: Array, cotangent: Array) -> Array:
+    change = _log_slope(value, (cotangent - _turned(cotangent)) / 2, -0.5)
+    return value @ change
+
+
+@with_rule(push=_log_push, pull=_log_pull)
+def _log(value: Array) -> Array:
+    wide = value.astype(jnp.float64)
+    finite = jnp.all(jnp.isfinite(wide), axis=-1, keepdims=True).all(axis=-2, keepdims=True)
+    frame, inner, sine, angle = _angles(jnp.where(finite, wide, 0.0))
+    half_turn = (angle > pi / 2) & (sine < 4 * jnp.finfo(value.dtype).eps)
+    ratio = jnp.where(sine > 1e-8, angle / jnp.where(sine > 1e-8, sine, 1.0), 1.0)
+    ratio = jnp.where(half_turn, jnp.nan, ratio)
+    part = (wide - _turned(wide)) / 2
+    log = part + (frame @ (inner * (ratio - 1)[..., None, :])) @ _turned(frame)
+    log = (log - _turned(log)) / 2
+    return jnp.where(finite, log, jnp.nan).astype(value.dtype)
+
+
+def _angles(value: Array) -> tuple[Array, Array, Array, Array]:
+    """V, V^T K V, and sine and size of the angles, K the skew part and V the eigenvectors of the symmetric part."""
+    frame = jnp.linalg.eigh((value + _turned(value)) / 2).eigenvectors
+    inner = _turned(frame) @ ((value - _turned(value)) / 2) @ frame
+    sine = jnp.sqrt(jnp.sum(inner * inner, axis=-2))
+    cosine = jnp.sum(frame * (value @ frame), axis=-2)
+    return frame, inner, sine, jnp.atan2(sine, cosine)
+
+
+def _log_slope(value: Array, change: Array, half: float) -> Array:
+    """h(ad_A) change + half [A, change], h the even part of x/(1 - exp(-x)); a first derivative only."""
+    frame, inner, sine, angle = _angles(value)
+    turn = inner / jnp.where(sine > 1e-8, sine, jnp.inf)[..., None, :]
+    there = _turned(frame) @ change @ frame
+    apart, together = _even(angle[..., :, None] - angle[..., None, :]), _even(angle[..., :, None] + angle[..., None, :])
+    moved = (apart + together) / 2 * there - (apart - together) / 2 * (turn @ there @ turn)
+    scaled = turn * angle[..., None, :]
+    return frame @ (moved + half * (scaled @ there - there @ scaled)) @ _turned(frame)
+
+
+def _even(x: Array) -> Array:
+    """(x/2) cot(x/2)."""
+    near = jnp.abs(x) < 1e-3
+    half = jnp.where(near, 1.0, x) / 2
+    return jnp.where(near, 1 - x * x / 12, half * jnp.cos(half) / jnp.sin(half))
+
+
+def _times(a: Array, b: Array) -> Array:
+    return small_product(a, b) if a.shape[-1] <= WIDEST else a @ b
+
+
+def _within(a: Array) -> Array:
+    """A, made smaller where its norm is above the largest that the doublings of the derivative reach."""
+    largest = lax.stop_gradient(jnp.max(jnp.abs(a), axis=(-1, -2), keepdims=True))
+    return a / jnp.maximum(largest * (a.shape[-1] / _FARTHEST), 1.0)
+
+
+def _turned(a: Array) -> Array:
+    return jnp.swapaxes(a, -1, -2)
+
+
+def _diagonal(entries: Array) -> Array:
+    return jnp.where(jnp.eye(entries.shape[-1], dtype=bool), entries[..., None, :], 0.0)

@@ -1,0 +1,100 @@
+"""Matrices as unevaluated sums of two: about 100 bits, for small matrices whose results must not feel a condition number."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from jax_impl.kernels.derivatives import settings_for
+from jax_impl.kernels.elementary import half_digits, two_sum
+from jax_impl.kernels.sums import on_one_grid
+
+Pair = tuple[Array, Array]
+
+WIDEST = 16
+"""The largest side of a matrix that is computed to more digits than its dtype has; a constant of speed, not of accuracy."""
+
+_FLOAT64 = np.zeros((), np.float64)
+_SLICE = 2.0**29  # leaves 24 bits: products of such numbers have 48, and 16 of them add up without rounding
+
+
+def in_float64(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a function compute in float64 whatever the settings of the program are.
+
+    # twin: JAX forbids float64 in most programs, and allows it for the time of a block; torch always has it.
+    """
+
+    @wraps(function)
+    def wide(*arguments: Any) -> Any:
+        with settings_for(_FLOAT64):
+            return function(*arguments)
+
+    return wide
+
+
+def product(a: Pair, b: Pair) -> Pair:
+    """a b, to 2^-100 of the largest entries of the rows of a and the columns of b."""
+    a_first, a_next, a_rest = _slices(a)
+    b_first, b_next, b_rest = (_turned(part) for part in _slices((_turned(b[0]), _turned(b[1]))))
+    total, error = two_sum(a_first @ b_next, a_next @ b_first)
+    head, lost = two_sum(a_first @ b_first, total)
+    rest = a_next @ b_next + (a_rest @ b[0] + (a_first + a_next) @ b_rest)
+    return head, lost + (error + rest)
+
+
+def inverse(a: Pair, steps: int) -> Pair:
+    """The inverse of a, by that of its head and Newton's iteration X <- X + X (I - a X) with residuals to twice the digits."""
+    one = jnp.eye(a[0].shape[-1], dtype=a[0].dtype)
+    head = jnp.linalg.inv(a[0])  # unlike inv it never raises, which code under vmap and compile must not
+    rest = jnp.zeros_like(head)
+    for _ in range(steps):
+        there, there_rest = product(a, (head, rest))
+        residual = (one - there) - there_rest
+        total, lost = two_sum(head, head @ residual)
+        head, rest = two_sum(total, lost + rest)
+    return head, rest
+
+
+def minors(rows: tuple[Array, Array], a: Pair) -> Array:
+    """The 2 by 2 minors of a, each from the two rows and the two columns of an entry below the diagonal.
+
+    They map the strict lower triangle of a skew matrix Z to that of a Z a^T: what cancels there cancels here, and exactly.
+    """
+    low, high = rows
+    straight = _times(_picked(a, low, low), _picked(a, high, high))
+    crossed = _times(_picked(a, low, high), _picked(a, high, low))
+    total, lost = two_sum(straight[0], -crossed[0])
+    return total + (lost + (straight[1] - crossed[1]))
+
+
+def small_product(a: Array, b: Array) -> Array:
+    """a b entry by entry: for small matrices as fast as a call of BLAS, and JAX transposes it under any setting of float64."""
+    return jnp.sum(a[..., :, :, None] * b[..., None, :, :], axis=-2)
+
+
+def _slices(a: Pair) -> tuple[Array, Array, Array]:
+    first, rest = on_one_grid(a[0], _SLICE)
+    following, rest = on_one_grid(rest, _SLICE)
+    return first, following, rest + a[1]
+
+
+def _turned(a: Array) -> Array:
+    return jnp.swapaxes(a, -1, -2)
+
+
+def _picked(a: Pair, rows: Array, columns: Array) -> Pair:
+    return _at(a[0], rows, columns), _at(a[1], rows, columns)
+
+
+def _at(a: Array, rows: Array, columns: Array) -> Array:
+    return a[..., rows, :][..., columns]
+
+
+def _times(a: Pair, b: Pair) -> Pair:
+    """a b entry by entry, as an exact product of halves and the rest."""
+    a_head, b_head = half_digits(a[0]), half_digits(b[0])
+    a_rest, b_rest = (a[0] - a_head) + a[1], (b[0] - b_head) + b[1]
+    return a_head * b_head, a_head * b_rest + a_rest * b_head + a_rest * b_rest
