@@ -2,6 +2,8 @@
 
 from budgets.budget import CROSSING, LINEAR, LINKS, LOGS, SAME, Budget, Row
 
+TURNS = "whole turns are taken off in exact products and sums"
+
 # (backend, sample, verb): what one backend needs beyond `budget.ACCURACY`.
 ACCURACY: dict[tuple[str, str, str], Budget] = {}
 
@@ -67,6 +69,21 @@ PARITY: dict[tuple[str, str], Row] = {
     ("interval-wide", "log_abs_det"): Row(2, 2, None, None, CROSSING),
     ("interval-wide", "pullback"): Row(3, 4, None, None, LINKS),
     ("interval-wide", "log_abs_det_gradient"): Row(3, 3, None, None, LINKS),
+    ("interval-unit", "forward"): Row(2, 2, 2, 2, LINKS),
+    ("interval-unit", "inverse"): Row(3, 3, None, None, LOGS),
+    ("interval-unit", "log_abs_det"): Row(7, 6, None, None, CROSSING),
+    ("interval-unit", "pullback"): Row(3, 3, 4, 4, LINKS),
+    ("interval-unit", "log_abs_det_gradient"): Row(3, 3, None, None, LINKS),
+    ("interval-unit-array", "forward"): Row(2, 2, None, None, LINKS),
+    ("interval-unit-array", "inverse"): Row(2, 2, None, None, LOGS),
+    ("interval-unit-array", "log_abs_det"): Row(7, 6, None, None, CROSSING),
+    ("interval-unit-array", "pullback"): Row(3, 4, None, None, LINKS),
+    ("interval-unit-array", "log_abs_det_gradient"): Row(3, 3, None, None, LINKS),
+    ("circular", "forward"): Row(0, 0, 1, 1, TURNS),
+    ("circular", "inverse"): Row(0, 0, None, None, SAME),
+    ("circular", "log_abs_det"): Row(0, 0, None, None, SAME),
+    ("circular", "pullback"): Row(0, 0, 0, 0, SAME),
+    ("circular", "log_abs_det_gradient"): Row(0, 0, None, None, SAME),
     ("unit", "forward"): Row(4, 3, 3, 3, LINKS),
     ("unit", "inverse"): Row(2, 2, None, None, LOGS),
     ("unit", "log_abs_det"): Row(3, 3, None, None, LINKS),

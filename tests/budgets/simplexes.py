@@ -1,9 +1,52 @@
 """Budgets of the specs of `isoparam.specs.simplexes`."""
 
-from budgets.budget import Budget, Row
+from budgets.budget import SUMS, VECTOR_SUMS, Budget, Row
 
 # (backend, sample, verb): what one backend needs beyond `budget.ACCURACY`.
-ACCURACY: dict[tuple[str, str, str], Budget] = {}
+ACCURACY: dict[tuple[str, str, str], Budget] = {
+    ("torch", "stick-breaking", "pullback"): VECTOR_SUMS,
+    ("torch", "stick-breaking", "log_abs_det_gradient"): VECTOR_SUMS,
+    ("jax", "stick-breaking", "pullback"): VECTOR_SUMS,
+    ("jax", "stick-breaking", "log_abs_det_gradient"): VECTOR_SUMS,
+    ("torch", "softmax-last", "pullback"): VECTOR_SUMS,
+    ("torch", "softmax-last", "log_abs_det_gradient"): VECTOR_SUMS,
+    ("jax", "softmax-last", "pullback"): VECTOR_SUMS,
+    ("jax", "softmax-last", "log_abs_det_gradient"): VECTOR_SUMS,
+    ("torch", "softmax-all", "pullback"): VECTOR_SUMS,
+    ("jax", "softmax-all", "pullback"): VECTOR_SUMS,
+    ("torch", "ordered-interval", "pullback"): VECTOR_SUMS,
+    ("torch", "ordered-interval", "log_abs_det_gradient"): VECTOR_SUMS,
+    ("jax", "ordered-interval", "pullback"): VECTOR_SUMS,
+    ("jax", "ordered-interval", "log_abs_det_gradient"): VECTOR_SUMS,
+    ("torch", "ordered-interval-gap", "pullback"): VECTOR_SUMS,
+    ("torch", "ordered-interval-gap", "log_abs_det_gradient"): VECTOR_SUMS,
+    ("jax", "ordered-interval-gap", "pullback"): VECTOR_SUMS,
+    ("jax", "ordered-interval-gap", "log_abs_det_gradient"): VECTOR_SUMS,
+}
 
 # Measured maxima on the grids of tests/parity/backends.py, rounded up, and one more for other instruction sets.
-PARITY: dict[tuple[str, str], Row] = {}
+PARITY: dict[tuple[str, str], Row] = {
+    ("stick-breaking", "forward"): Row(3, 3, 3, 3, SUMS),
+    ("stick-breaking", "inverse"): Row(2, 2, None, None, SUMS),
+    ("stick-breaking", "log_abs_det"): Row(2, 2, None, None, SUMS),
+    ("stick-breaking", "pullback"): Row(3, 3, 3, 3, SUMS),
+    ("stick-breaking", "log_abs_det_gradient"): Row(2, 2, None, None, SUMS),
+    ("softmax-last", "forward"): Row(3, 3, 3, 3, SUMS),
+    ("softmax-last", "inverse"): Row(2, 2, None, None, SUMS),
+    ("softmax-last", "log_abs_det"): Row(2, 2, None, None, SUMS),
+    ("softmax-last", "pullback"): Row(3, 3, 3, 3, SUMS),
+    ("softmax-last", "log_abs_det_gradient"): Row(2, 2, None, None, SUMS),
+    ("softmax-all", "forward"): Row(3, 3, 3, 3, SUMS),
+    ("softmax-all", "inverse"): Row(2, 2, None, None, SUMS),
+    ("softmax-all", "pullback"): Row(3, 3, 3, 3, SUMS),
+    ("ordered-interval", "forward"): Row(3, 3, 3, 3, SUMS),
+    ("ordered-interval", "inverse"): Row(2, 2, None, None, SUMS),
+    ("ordered-interval", "log_abs_det"): Row(2, 2, None, None, SUMS),
+    ("ordered-interval", "pullback"): Row(3, 3, 3, 3, SUMS),
+    ("ordered-interval", "log_abs_det_gradient"): Row(2, 2, None, None, SUMS),
+    ("ordered-interval-gap", "forward"): Row(3, 3, None, None, SUMS),
+    ("ordered-interval-gap", "inverse"): Row(2, 2, None, None, SUMS),
+    ("ordered-interval-gap", "log_abs_det"): Row(2, 2, None, None, SUMS),
+    ("ordered-interval-gap", "pullback"): Row(3, 3, None, None, SUMS),
+    ("ordered-interval-gap", "log_abs_det_gradient"): Row(2, 2, None, None, SUMS),
+}
