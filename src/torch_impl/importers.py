@@ -168,7 +168,7 @@ def _assigned(part: Any, name: str, entry: Constrained) -> Any:
 def _loaded(name: str, value: np.ndarray, slot: _Slot, start: str) -> Any:
     """The numbers for a leaf, of its shape and dtype."""
     leaf = slot.leaf
-    array = torch.as_tensor(value).to(dtype=leaf.dtype, device=leaf.device)
+    array = torch.tensor(value).to(dtype=leaf.dtype, device=leaf.device)
     shape = leaf.shape if slot.spec is None else slot.spec.value_shape(tuple(leaf.shape))
     if tuple(array.shape) != tuple(shape):
         raise CheckpointError(f"{name!r} has the shape {tuple(array.shape)}, but the module takes {tuple(shape)}")
@@ -199,7 +199,7 @@ def _map(name: str, given: Any) -> Map:
                 f"{name!r}: {', '.join(map(repr, buffers))} belong to the map; give the module that has them as maps[{name!r}]"
             )
         with torch.no_grad():
-            return _numbers(function(*map(torch.as_tensor, parts)))
+            return _numbers(function(*map(torch.tensor, parts)))
 
     return mapped
 
@@ -209,10 +209,10 @@ def _by_module(name: str, module: nn.Module, parts: list[np.ndarray], buffers: d
     several = isinstance(module, nn.Sequential | nn.ModuleList | ParametrizationList)
     steps = nn.ModuleList(deepcopy(list(module) if several else [module])).eval()  # type: ignore[arg-type]
     try:
-        steps.load_state_dict({key: torch.as_tensor(entry) for key, entry in buffers.items()})
+        steps.load_state_dict({key: torch.tensor(entry) for key, entry in buffers.items()})
     except RuntimeError as error:
         raise CheckpointError(f"{name!r}: its entries do not fit the module in maps: {error}") from None
-    value: Any = [torch.as_tensor(part) for part in parts]
+    value: Any = [torch.tensor(part) for part in parts]
     with torch.no_grad():
         for step in steps:
             value = [step(*value)]

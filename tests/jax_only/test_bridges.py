@@ -76,6 +76,14 @@ with jax.enable_x64(True):
         "less_than": (iso.LessThan(3.0, link="exp"), biject_to(constraints.less_than(3.0)), None, ()),
         "ordered": (iso.Ordered(link="exp"), biject_to(constraints.ordered_vector), tfb.Ascending(), (4,)),
         "stick breaking": (iso.StickBreakingSimplex(), transforms.StickBreakingTransform(), None, (4,)),
+        "l1 ball": (iso.L1Ball(link="stick"), biject_to(constraints.l1_ball), None, (4,)),
+        "corr_cholesky": (
+            iso.CholeskyCorrelation(link="tanh"),
+            biject_to(constraints.corr_cholesky),
+            None,
+            (6,),
+        ),
+        "corr_cholesky by rows": (iso.CholeskyCorrelation(), None, tfb.CorrelationCholesky(), (6,)),
         "softmax": (iso.SoftmaxSimplex(), None, tfb.SoftmaxCentered(), (4,)),
     }
 
@@ -287,6 +295,19 @@ CONSTRAINTS = {
     "positive_ordered_vector": (constraints.positive_ordered_vector, iso.PositiveOrdered(link="exp"), False, (4,)),
     "zero_sum": (constraints.zero_sum(1), iso.SumToZero(), False, (4,)),
     "zero_sum of matrices": (constraints.zero_sum(2), iso.SumToZeroMatrix(), False, (3, 4)),
+    "l1_ball": (constraints.l1_ball, iso.L1Ball(link="stick"), True, (4,)),
+    "corr_cholesky": (constraints.corr_cholesky, iso.CholeskyCorrelation(link="tanh"), True, (3, 3)),
+    "corr_matrix": (constraints.corr_matrix, iso.Correlation(link="tanh"), True, (3, 3)),
+    "lower_cholesky": (constraints.lower_cholesky, iso.CholeskyCovariance(link="exp"), False, (3, 3)),
+    "softplus_lower_cholesky": (constraints.softplus_lower_cholesky, iso.CholeskyCovariance(), False, (3, 3)),
+    "scaled_unit_lower_cholesky": (
+        constraints.scaled_unit_lower_cholesky,
+        iso.CholeskyCovariance(link="exp"),
+        False,
+        (3, 3),
+    ),
+    "positive_definite": (constraints.positive_definite, iso.Covariance(link="exp"), False, (3, 3)),
+    "positive_semidefinite": (constraints.positive_semidefinite, iso.Covariance(link="exp"), False, (3, 3)),
     "independent": (constraints.independent(constraints.simplex, 1), iso.StickBreakingSimplex(), True, (3, 4)),
     "cat": (
         constraints.cat([constraints.positive, constraints.unit_interval], dim=-1, lengths=[2, 1]),

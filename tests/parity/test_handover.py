@@ -14,8 +14,8 @@ from samples import SAMPLES, Sample
 
 MAPS = [sample for sample in SAMPLES if not sample.like and sample.has("forward") and sample.has("inverse")]
 
-# In eps of float64, of the norm of the value and of raw (at least 1): the inverses of both frameworks differ by their
-# rounding, which a wide map carries into the value, and a steep one into raw. Measured: see `MEASURED` in the failure.
+# In eps of float64, of the largest entry of the value and of raw (at least 1): the inverses of both frameworks differ by their
+# rounding, which a wide map carries into the value, and a steep one into raw.
 VALUE_EPS, RAW_EPS = 64, 64
 
 

@@ -40,6 +40,7 @@ PEERS = {
     "less_than": (iso.LessThan(3.0, link="exp"), biject_to(constraints.less_than(3.0)), ()),
     "interval": (iso.Interval(-1.5, 4.0), biject_to(constraints.interval(-1.5, 4.0)), ()),
     "stick breaking": (iso.StickBreakingSimplex(), transforms.StickBreakingTransform(), (4,)),
+    "corr_cholesky": (iso.CholeskyCorrelation(link="tanh"), transforms.CorrCholeskyTransform(), (6,)),
 }
 
 
@@ -190,6 +191,10 @@ CONSTRAINTS = {
         True,
         (2,),
     ),
+    "corr_cholesky": (constraints.corr_cholesky, iso.CholeskyCorrelation(link="tanh"), True, (3, 3)),
+    "lower_cholesky": (constraints.lower_cholesky, iso.CholeskyCovariance(link="exp"), False, (3, 3)),
+    "positive_definite": (constraints.positive_definite, iso.Covariance(link="exp"), False, (3, 3)),
+    "positive_semidefinite": (constraints.positive_semidefinite, iso.Covariance(link="exp"), False, (3, 3)),
     "lower_triangular": (constraints.lower_triangular, iso.LowerTriangular(), False, None),
     "symmetric": (constraints.symmetric, iso.Symmetric(), False, None),
 }
@@ -221,6 +226,8 @@ PYRO = {
     "positive_ordered_vector": iso.PositiveOrdered(link="exp"),
     "sphere": iso.UnitVector(),
     "softplus_positive": iso.Positive(),
+    "corr_matrix": iso.Correlation(link="tanh"),
+    "softplus_lower_cholesky": iso.CholeskyCovariance(),
 }
 
 
@@ -230,10 +237,10 @@ def test_the_spec_of_a_constraint_of_pyro(name: str) -> None:
     constraint = getattr(pyro.constraints, name)
     spec = spec_of(constraint)
     assert spec == PYRO[name]
-    theirs = transform_to(constraint)
-    value = theirs(moderate((5, 4)))
+    theirs, shape = transform_to(constraint), (5, 4) if constraint.event_dim < 2 else (5, 3, 3)
+    value = theirs(moderate(theirs.inverse_shape(shape)))
     assert bool(contains(spec, value).all())
-    assert bool(constraint.check(forward(spec, moderate((5, 4)))).all())
+    assert bool(constraint.check(forward(spec, moderate(spec.raw_shape(shape)))).all())
 
 
 def test_the_spec_of_what_we_gave() -> None:
