@@ -14,9 +14,9 @@ def rows_inside(value: np.ndarray) -> np.ndarray:
 ROWS: tuple[Sample, ...] = (
     Sample(
         "compose",
-        iso.Compose(iso.Affine(0, 2), iso.Positive()),
+        iso.Compose(iso.Affine(0, 0.5), iso.Positive()),
         (0.0, INF),
-        (0.0, 2.0),
+        (0.0, 0.5),
         outside=(-1.0, np.nan, INF),
         borders=(0.0,),
         like="positive",
