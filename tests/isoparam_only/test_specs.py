@@ -96,6 +96,7 @@ def test_scalar_raw_has_the_shape_of_the_value(sample: Sample, shape: tuple[int,
 @each_vector
 @pytest.mark.parametrize("shape", [(1,), (4,), (0, 2), (3, 2, 5)], ids=str)
 def test_vector_shapes_go_there_and_back(sample: Sample, shape: tuple[int, ...]) -> None:
+    shape = sample.sized(shape)
     assert sample.spec.value_shape(sample.spec.raw_shape(shape)) == shape
 
 

@@ -42,6 +42,7 @@ ROWS: tuple[Sample, ...] = (
         iso.L1Ball(0.75, link="tanh"),
         outside=([0.5, -0.5], [np.nan, 0.5]),
         borders=([0.25, -0.5],),
+        raws=((1,), (3,), (6,)),
         unit="entry",
         usable=shorter(0.75, 1),
         kinks=True,

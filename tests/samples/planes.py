@@ -17,10 +17,11 @@ ROWS: tuple[Sample, ...] = (
     Sample(
         "hyperplane",
         iso.Hyperplane(NORMAL, 0.75),
-        outside=([0.5, 0.5, 1.0, 1.0], [np.nan, 0.0, 0.0, 0.75], [np.inf, 0.0, 0.0, 0.0]),
+        outside=([0.5, 0.5, 1.0, 0.5], [np.nan, 0.0, 0.0, 0.75], [np.inf, 0.0, 0.0, 0.0]),
         raws=((3,), (3,)),
         unit="norm",
         volume="surface",
+        only_checked=True,
     ),
     Sample(
         "half-space",

@@ -33,6 +33,7 @@ class Sample:
         only_checked: whether the unchecked inverse is finite outside of the set too, being free of what is wrong there.
         smooth_at_zero: whether the map has a derivative at raw = 0, so that derivatives are compared there.
         kinks: whether the derivative jumps where one entry is 0 and another is not, so that it is not compared there.
+        condition: by how much rounding errors of the value grow in raw, where that is known to be much.
         far: the size of the far raw numbers at which derivatives are compared.
         like: the sample whose map this one shares, so that it is not measured compiled once more.
     """
@@ -51,6 +52,7 @@ class Sample:
     only_checked: bool = False
     smooth_at_zero: bool = True
     kinks: bool = False
+    condition: float = 1.0
     far: float = 40.0
     like: str = ""
 
@@ -68,6 +70,10 @@ class Sample:
         if self.is_scalar:
             return lambda row: forward(self.spec, row)
         return lambda row: forward(self.spec, row.reshape(self.core)).reshape(-1)
+
+    def sized(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """A shape of values with vectors of the one size that the spec has, where `raws` has one only."""
+        return (*shape[:-1], self.spec.value_shape(self.core)[-1]) if len(set(self.raws)) == 1 else shape
 
     @property
     def is_scalar(self) -> bool:

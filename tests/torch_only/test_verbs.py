@@ -69,7 +69,8 @@ def test_axis_moves_the_vectors(sample: Sample, axis: int) -> None:
     if sample.has("log_abs_det"):
         assert torch.equal(log_abs_det(moved, there(raw)), log_abs_det(sample.spec, raw))
     assert torch.equal(inverse(moved, there(value)), there(inverse(sample.spec, value)))
-    assert torch.equal(project(moved, there(3 * value)), there(project(sample.spec, 3 * value)))
+    if sample.has("project"):
+        assert torch.equal(project(moved, there(3 * value)), there(project(sample.spec, 3 * value)))
     assert torch.equal(contains(moved, there(value)), contains(sample.spec, value))
 
 
@@ -92,7 +93,7 @@ def test_values_lie_inside_and_come_from_their_raw(sample: Sample) -> None:
         slope = np.exp(log_abs_det(sample.spec, raw).numpy())
         assert (np.abs(again.numpy() - raw.numpy()) <= room / slope + 1e-15).all()
     elif sample.unique:
-        torch.testing.assert_close(again, raw, rtol=1e-13, atol=1e-13)
+        torch.testing.assert_close(again, raw, rtol=1e-13 * sample.condition, atol=1e-13 * sample.condition)
     back = forward(sample.spec, again)
     assert (np.abs(back.numpy() - value.numpy()) <= 2 * room).all()
 

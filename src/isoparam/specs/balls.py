@@ -1,5 +1,6 @@
 """Balls around 0: vectors whose norm stays below a radius."""
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from math import frexp, log
@@ -31,8 +32,6 @@ class Ball(VectorSpec):
     """What the balls share: a radius, and the sizes of raw and value, which are equal."""
 
     smallest: ClassVar[dict[str, int]] = {"raw": 1, "value": 1}
-    norm: ClassVar[float]
-    links: ClassVar[tuple[str, ...]] = ()
 
     radius: float = 1.0
 
@@ -53,11 +52,9 @@ class Ball(VectorSpec):
         power = min(max(2.0 ** (frexp(radius)[1] - 1), smallest), 1 / smallest)
         return BallNumbers(radius, log(radius), radius / power, 1 / power)
 
+    @abstractmethod
     def length(self, value: np.ndarray) -> np.ndarray:
         """The norm of vectors along the last axis, in float64."""
-        largest = np.max(np.abs(value.astype(np.float64)), axis=-1, keepdims=True)
-        unit = np.where((largest > 0) & np.isfinite(largest), largest, 1.0)
-        return unit[..., 0] * np.linalg.norm(value.astype(np.float64) / unit, ord=self.norm, axis=-1)
 
     def border(self, value: np.ndarray) -> Border:
         return Border((self.radius - self.length(value))[..., None], self.radius)
@@ -110,14 +107,15 @@ class L2Ball(Ball):
         limits="at the border from |raw| = 3e3 / 7e7 (alg), 9 / 19 (tanh)",
         source="radial map; log-determinant by polar coordinates",
     )
-    norm: ClassVar[float] = 2
-    links: ClassVar[tuple[str, ...]] = RADIAL_LINKS
-
     link: str = "alg"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_link("L2Ball", self.link, self.links)
+        check_link("L2Ball", self.link, RADIAL_LINKS)
+
+    def length(self, value: np.ndarray) -> np.ndarray:
+        """The Euclidean length, in float64."""
+        return _norm(value, 2)
 
 
 @dataclass(frozen=True)
@@ -167,14 +165,15 @@ class L1Ball(Ball):
         limits="no derivative where an entry of raw is 0; at the border from |raw| = 8e6 / 4e15 (alg), 9 / 19 (tanh)",
         source="radial map; stick: NumPyro, L1BallTransform",
     )
-    norm: ClassVar[float] = 1
-    links: ClassVar[tuple[str, ...]] = (*RADIAL_LINKS, "stick")
-
     link: str = "alg"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_link("L1Ball", self.link, self.links)
+        check_link("L1Ball", self.link, (*RADIAL_LINKS, "stick"))
+
+    def length(self, value: np.ndarray) -> np.ndarray:
+        """The sum of the sizes, in float64."""
+        return _norm(value, 1)
 
 
 @dataclass(frozen=True)
@@ -214,16 +213,29 @@ class LInfBall(Ball):
         limits="at the border from |raw_k| = 9 / 19",
         source="Stan Reference Manual, Lower and upper bounded scalar, for each entry",
     )
-    norm: ClassVar[float] = np.inf
 
     @cached_property
-    def interval(self) -> Interval:
-        """What each entry obeys."""
+    def _interval(self) -> Interval:
         return Interval(-self.radius, self.radius, link="tanh")
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _ = self.interval  # kept from here on: torch.compile cannot enter the lock of a cached_property
+        _ = self._interval  # kept from here on: torch.compile cannot enter the lock of a cached_property
+
+    @property
+    def interval(self) -> Interval:
+        """What each entry obeys."""
+        return self._interval
+
+    def length(self, value: np.ndarray) -> np.ndarray:
+        """The largest size, in float64."""
+        return _norm(value, np.inf)
 
     def border(self, value: np.ndarray) -> Border:
-        return self.interval.border(value)
+        return self._interval.border(value)
+
+
+def _norm(value: np.ndarray, order: float) -> np.ndarray:
+    largest = np.max(np.abs(value.astype(np.float64)), axis=-1, keepdims=True)
+    unit = np.where((largest > 0) & np.isfinite(largest), largest, 1.0)
+    return unit[..., 0] * np.linalg.norm(value.astype(np.float64) / unit, ord=order, axis=-1)

@@ -1,5 +1,6 @@
 """Planes of any position: the vectors on one, and those on one side of it."""
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -19,8 +20,8 @@ class PlaneNumbers(NamedTuple):
     `normal` and `mirror` are w of the two products w.x that are taken, each as a head with half the digits, the rest of
     the number and what is left of its digits. `lean` and `turn` are what those products are multiplied with, to twice
     the precision: x - lean (a.x - b) is the nearest point of the plane, and x - turn (mirror.x) is x mirrored so that
-    the entry `pivot`, where |a_k| is largest, and the normal change places, up to the sign `side`. `alone`: a has no other entry that is
-    not 0.
+    the entry `pivot`, where |a_k| is largest, and the normal change places, up to the sign `side`. `alone`: every other
+    entry is 0.
     """
 
     normal: Any
@@ -131,6 +132,10 @@ class Plane(VectorSpec):
         """How far vectors along the last axis are on the side of the normal, in float64."""
         length = np.linalg.norm(self.normal.data / np.abs(self.normal.data).max()) * np.abs(self.normal.data).max()
         return value.astype(np.float64) @ (self.normal.data / length) - self.offset / length
+
+    @abstractmethod
+    def _cure(self, wrong: np.ndarray) -> str:
+        """How far it is off, and what to do."""
 
     def _check_shape(self, shape: Shape, name: str) -> None:
         super()._check_shape(shape, name)

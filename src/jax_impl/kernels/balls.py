@@ -29,6 +29,7 @@ def ball_inverse(norm: int, link: str, whole: float, scale: float, v: Array) -> 
     scaled = v * scale
     left = room(norm, whole, scale, v)
     if link == "alg":
+        left = jnp.where(left < 0, jnp.nan, left)
         return scaled / (left if norm == 1 else jnp.sqrt(left))
     length = radius_of(norm, scaled)
     near = (length < whole / 2) & (length > 1e-15 * whole)
