@@ -148,17 +148,20 @@ def _half(a: Array) -> Array:
 
 
 def _small_half_push(a: Array, half: Array, tangent: Array) -> Array:
-    return small_product(half, small_product(tangent / 2, half))
+    # Only the skew part of the tangent is there, and taken in float64 its transpose does not cancel in float32.
+    along = (tangent - jnp.swapaxes(tangent, -1, -2)) / 4
+    return small_product(half, small_product(along, half))
 
 
 def _small_half_pull(a: Array, half: Array, cotangent: Array) -> Array:
     turned = jnp.swapaxes(half, -1, -2)
-    return small_product(turned, small_product(cotangent / 2, turned))
+    change = small_product(turned, small_product(cotangent, turned))
+    return (change - jnp.swapaxes(change, -1, -2)) / 4
 
 
 @with_rule(push=_small_half_push, pull=_small_half_pull)
 def _small_half(a: Array) -> Array:
-    return inverse((_one(a.shape[-1], a) - a / 2, a), 0)[0]
+    return inverse((_one(a.shape[-1], a) - a / 2, jnp.zeros_like(a)), 1)[0]
 
 
 def _volume_slope(raw: Array) -> Array:

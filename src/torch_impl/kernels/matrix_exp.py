@@ -80,24 +80,24 @@ def _by_frame(a: Array, decomposed: Callable[[Array], tuple[Array, ...]]) -> Arr
     a = _within(torch.where(finite, a, 0.0))
     # The plain form keeps no digits of a small A, and the other none where A is large.
     near = torch.amax(torch.abs(a), dim=(-1, -2), keepdim=True) < 0.5
-    frame, inner, cosine, ratio = decomposed(a)
+    frame, inner, cosine, ratio, less = decomposed(a)
     one = torch.eye(a.shape[-1], dtype=a.dtype, device=a.device)
-    from_zero = frame @ (cosine + inner @ ratio) @ _turned(frame)
-    whole = frame @ ((cosine + one) + inner @ (ratio + one)) @ _turned(frame)
+    from_zero = frame @ (cosine + inner @ less) @ _turned(frame)
+    whole = frame @ ((cosine + one) + inner @ ratio) @ _turned(frame)
     return torch.where(finite, torch.where(near, one + (a + from_zero), whole), torch.nan)
 
 
-def _plain(a: Array) -> tuple[Array, Array, Array, Array]:
-    """V, V^T A V, and the matrices cos S - 1 and sin S/S - 1 in the basis V, in the digits of A."""
+def _plain(a: Array) -> tuple[Array, ...]:
+    """V, V^T A V, and the matrices cos S - 1, sin S/S and that - 1 in the basis V, in the digits of A."""
     frame = torch.linalg.eigh(_turned(a) @ a).eigenvectors
     moved = a @ frame
     squares = torch.sum(moved * moved, dim=-2)
     zero = torch.zeros_like(squares)
-    cosine, ratio = _functions(squares, zero)
-    return frame, _turned(frame) @ moved, _diagonal(cosine), _diagonal(ratio)
+    cosine, ratio, less = _functions(squares, zero)
+    return frame, _turned(frame) @ moved, _diagonal(cosine), _diagonal(ratio), _diagonal(less)
 
 
-def _refined(a: Array) -> tuple[Array, Array, Array, Array]:
+def _refined(a: Array) -> tuple[Array, ...]:
     """The same to more digits: V made orthogonal, and what is left beside the diagonal of D taken into account once."""
     zero = torch.zeros_like(a)
     first = torch.linalg.eigh(_turned(a) @ a).eigenvectors
@@ -107,7 +107,7 @@ def _refined(a: Array) -> tuple[Array, Array, Array, Array]:
     inner = product((_turned(frame[0]), _turned(frame[1])), product((a, zero), frame))
     squares, rest = product((-inner[0], -inner[1]), inner)
     d, d_rest = torch.diagonal(squares, dim1=-2, dim2=-1), torch.diagonal(rest, dim1=-2, dim2=-1)
-    cosine, ratio = _functions(d, d_rest)
+    cosine, ratio, less = _functions(d, d_rest)
     beside = torch.where(one > 0, 0.0, squares)
     cosine_slope, ratio_slope = _slopes(d)
     return (
@@ -115,11 +115,12 @@ def _refined(a: Array) -> tuple[Array, Array, Array, Array]:
         inner[0],
         _diagonal(cosine) + beside * cosine_slope,
         _diagonal(ratio) + beside * ratio_slope,
+        _diagonal(less) + beside * ratio_slope,
     )
 
 
-def _functions(d: Array, d_rest: Array) -> Pair:
-    """cos s - 1 and sin s / s - 1 of s = sqrt(d + d_rest)."""
+def _functions(d: Array, d_rest: Array) -> tuple[Array, Array, Array]:
+    """cos s - 1, sin s / s, and that - 1, of s = sqrt(d + d_rest)."""
     positive = d > 0
     s = torch.sqrt(torch.where(positive, d, 1.0))
     head = half_digits(s)
@@ -134,7 +135,7 @@ def _functions(d: Array, d_rest: Array) -> Pair:
     small = torch.where(far, 0.0, d)
     for n in range(8, 0, -1):
         series = (series + 1) * small / (-(2 * n) * (2 * n + 1))
-    return -2 * half * half, torch.where(far, quotient - 1, series)
+    return -2 * half * half, torch.where(far, quotient, 1 + series), torch.where(far, quotient - 1, series)
 
 
 def _slopes(d: Array) -> Pair:

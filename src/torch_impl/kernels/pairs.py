@@ -32,7 +32,7 @@ def product(a: Pair, b: Pair) -> Pair:
     total, error = two_sum(a_first @ b_next, a_next @ b_first)
     head, lost = two_sum(a_first @ b_first, total)
     rest = a_next @ b_next + (a_rest @ b[0] + (a_first + a_next) @ b_rest)
-    return head, lost + (error + rest)
+    return two_sum(head, lost + (error + rest))
 
 
 def inverse(a: Pair, steps: int) -> Pair:
