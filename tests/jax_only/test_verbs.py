@@ -18,6 +18,9 @@ from samples import DTYPES, SAMPLES, SCALARS, SHAPED, VECTORS, Sample, volume_of
 each_sample = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
 each_scalar = pytest.mark.parametrize("sample", SCALARS, ids=lambda sample: sample.name)
 each_shaped = pytest.mark.parametrize("sample", SHAPED, ids=lambda sample: sample.name)
+each_between = pytest.mark.parametrize(
+    "sample", [s for s in SCALARS if not np.isnan(s.ends).any()], ids=lambda sample: sample.name
+)
 each_vector = pytest.mark.parametrize("sample", VECTORS, ids=lambda sample: sample.name)
 pytestmark = pytest.mark.usefixtures("x64")
 each_dtype = pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
@@ -235,7 +238,7 @@ def test_bounds_are_those_of_the_dtype_not_of_float32() -> None:
         forward(iso.Interval(1, 1 + 1e-12), jnp.zeros(1, "float32"))
 
 
-@each_scalar
+@each_between
 def test_projection_moves_outside_points_to_the_border(sample: Sample) -> None:
     low, high = np.sort(np.array(sample.ends), axis=0)
     point = sample.spread([-1e300, -1.0, 0.05, 0.5, 2.0, 1e300, np.nan])
@@ -308,7 +311,7 @@ def test_bfloat16_is_rounded_once(sample: Sample) -> None:
     Measured: no mismatch but those below, though float32 lies in between. test_oracle holds the float64 value to 50 digits.
     """
     raw = jax.lax.bitcast_convert_type(jnp.arange(65536, dtype=jnp.uint16), jnp.bfloat16)
-    raw = raw[jnp.isfinite(raw)]
+    raw = raw[jnp.isfinite(raw) & (jnp.abs(raw).astype(jnp.float32) <= sample.reach)]
     raw = raw if sample.core == () else jnp.repeat(raw[:, None], sample.core[0], axis=1)
     tiny = float(jnp.finfo(jnp.bfloat16).tiny)
     right = np.asarray(jitted(forward, sample.spec)(raw.astype(float)).astype(jnp.bfloat16).astype(float))

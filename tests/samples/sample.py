@@ -34,6 +34,7 @@ class Sample:
         smooth_at_zero: whether the map has a derivative at raw = 0, so that derivatives are compared there.
         kinks: whether the derivative jumps where one entry is 0 and another is not, so that it is not compared there.
         condition: by how much rounding errors of the value grow in raw, where that is known to be much.
+        reach: beyond which size of raw the value has no digits left.
         far: the size of the far raw numbers at which derivatives are compared.
         like: the sample whose map this one shares, so that it is not measured compiled once more.
     """
@@ -53,6 +54,7 @@ class Sample:
     smooth_at_zero: bool = True
     kinks: bool = False
     condition: float = 1.0
+    reach: float = INF
     far: float = 40.0
     like: str = ""
 

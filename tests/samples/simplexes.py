@@ -24,6 +24,7 @@ ROWS: tuple[Sample, ...] = (
         borders=([0.0, 1.0],),
         unit="entry",
         usable=positive,
+        only_checked=True,
     ),
     Sample(
         "softmax-last",
@@ -32,6 +33,7 @@ ROWS: tuple[Sample, ...] = (
         borders=([0.0, 1.0],),
         unit="entry",
         usable=positive,
+        only_checked=True,
     ),
     Sample(
         "softmax-all",
@@ -40,6 +42,7 @@ ROWS: tuple[Sample, ...] = (
         borders=([0.0, 1.0],),
         unit="entry",
         usable=positive,
+        only_checked=True,
         unique=False,
     ),
     Sample(

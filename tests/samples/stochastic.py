@@ -25,9 +25,9 @@ ROWS: tuple[Sample, ...] = (
         outside=([[0.5, 0.6], [0.5, 0.5]], [[0.5, 0.5], [-0.5, 1.5]], [[np.nan, 1.0], [0.5, 0.5]]),
         borders=([[0.0, 1.0], [0.5, 0.5]],),
         raws=SIZES,
-        unit="entry",
         volume=but_last_column,
         usable=positive,
+        only_checked=True,
         like="simplex",
     ),
     Sample(
@@ -36,9 +36,9 @@ ROWS: tuple[Sample, ...] = (
         outside=([[0.5, 0.5], [0.6, 0.5]], [[0.5, -0.5], [0.5, 1.5]], [[np.nan, 0.5], [1.0, 0.5]]),
         borders=([[0.0, 0.5], [1.0, 0.5]],),
         raws=SIZES,
-        unit="entry",
         volume=but_last_row,
         usable=positive,
+        only_checked=True,
     ),
     Sample(
         "sum-to-zero-matrix",

@@ -13,6 +13,9 @@ from samples import DTYPES, SAMPLES, SCALARS, SHAPED, VECTORS, Sample, volume_of
 
 each_sample = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
 each_scalar = pytest.mark.parametrize("sample", SCALARS, ids=lambda sample: sample.name)
+each_between = pytest.mark.parametrize(
+    "sample", [s for s in SCALARS if not np.isnan(s.ends).any()], ids=lambda sample: sample.name
+)
 each_vector = pytest.mark.parametrize("sample", VECTORS, ids=lambda sample: sample.name)
 each_shaped = pytest.mark.parametrize("sample", SHAPED, ids=lambda sample: sample.name)
 each_dtype = pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16], ids=str)
@@ -196,7 +199,7 @@ def test_bounds_are_those_of_the_dtype_not_of_float32() -> None:
         forward(iso.Interval(1, 1 + 1e-12), torch.zeros(1))
 
 
-@each_scalar
+@each_between
 def test_projection_moves_outside_points_to_the_border(sample: Sample) -> None:
     low, high = np.sort(np.array(sample.ends), axis=0)
     point = torch.tensor(sample.spread([-1e300, -1.0, 0.05, 0.5, 2.0, 1e300, np.nan]))
@@ -269,7 +272,7 @@ def test_bfloat16_is_rounded_once(sample: Sample) -> None:
     Measured: no mismatch but those below, though float32 lies in between. test_oracle holds the float64 value to 50 digits.
     """
     raw = torch.arange(65536, dtype=torch.int32).to(torch.uint16).view(torch.bfloat16)
-    raw = raw[torch.isfinite(raw)]
+    raw = raw[torch.isfinite(raw) & (raw.abs() <= sample.reach)]
     raw = raw if sample.core == () else raw[:, None].expand(-1, *sample.core)
     right = forward(sample.spec, raw.double()).to(torch.bfloat16)
     got = forward(sample.spec, raw)

@@ -49,6 +49,11 @@ class Circular(ScalarSpec):
         source="the exponential map of the circle; Cody and Waite (1980)",
     )
 
+    @property
+    def unique(self) -> bool:
+        """Angles that differ by whole turns have one value."""
+        return False
+
     def border(self, value: np.ndarray) -> Border:
         return Border(np.empty(0))
 

@@ -118,6 +118,11 @@ class SoftmaxSimplex(VectorSpec):
             raise SpecError(f"SoftmaxSimplex: unknown reference={self.reference!r}; choose 'last' or None")
 
     @property
+    def unique(self) -> bool:
+        """Without a reference a shift of raw has no influence."""
+        return self.reference is not None
+
+    @property
     def absent(self) -> Mapping[str, str]:
         if self.reference == "last":
             return {}
