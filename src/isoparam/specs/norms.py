@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from isoparam.errors import SpecError
-from isoparam.specs.balls import L2Ball
+from isoparam.specs.balls import RADIAL_LINKS, L2Ball
 from isoparam.specs.base import Border, Facts, FrozenArray, Kind, MatrixSpec, Shape, Spec, VectorSpec, as_bound, check_link
 
 
@@ -105,7 +105,11 @@ class UnitNorm(NormedSpec):
         limits="any finite raw but 0; the derivative overflows below |raw| = 3e-39 / 6e-309",
         source="keras.constraints.UnitNorm; Stan Reference Manual, Unit vector",
     )
-    unique: ClassVar[bool] = False
+
+    @property
+    def unique(self) -> bool:
+        """Not: a slice of raw has a length, which that of the value has not."""
+        return False
 
     def start(self, value_shape: Shape) -> np.ndarray:
         """1 in the first entry of every slice."""
@@ -174,12 +178,16 @@ class MaxNorm(NormedSpec):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "bound", as_radius("MaxNorm", self.bound))
-        check_link("MaxNorm", self.link, L2Ball.links)
-        _ = self.ball  # kept from here on: torch.compile cannot enter the lock of a cached_property
+        check_link("MaxNorm", self.link, RADIAL_LINKS)
+        _ = self._ball  # kept from here on: torch.compile cannot enter the lock of a cached_property
 
-    @cached_property
+    @property
     def ball(self) -> L2Ball:
         """The set of one slice."""
+        return self._ball
+
+    @cached_property
+    def _ball(self) -> L2Ball:
         return L2Ball(self.bound, link=self.link)
 
     def border(self, value: np.ndarray) -> Border:
@@ -232,7 +240,11 @@ class WeightNorm(VectorSpec):
         source="Salimans and Kingma (2016), Weight Normalization; torch.nn.utils.parametrizations.weight_norm",
     )
     smallest: ClassVar[dict[str, int]] = {"raw": 2, "value": 1}
-    unique: ClassVar[bool] = False
+
+    @property
+    def unique(self) -> bool:
+        """Not: v has a length, which the value has not."""
+        return False
 
     @property
     def absent(self) -> Mapping[str, str]:
@@ -304,12 +316,16 @@ class SpectralNorm(MatrixSpec):
         source="Miyato et al. (2018), Spectral Normalization; Mirsky (1960) for the projection",
     )
     raw_rank: ClassVar[int] = 2
-    unique: ClassVar[bool] = False
 
     bound: float = 1.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "bound", as_radius("SpectralNorm", self.bound))
+
+    @property
+    def unique(self) -> bool:
+        """Not: raw has a size, which the value has not."""
+        return False
 
     @property
     def absent(self) -> Mapping[str, str]:
