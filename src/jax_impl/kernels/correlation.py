@@ -46,7 +46,7 @@ def lengths_left(x: Array) -> Array:
     step = 1
     while step < x.shape[-1]:
         other, other_error = _shifted(total, step, 1.0), _shifted(error, step, 0.0)
-        product, lost = two_product(total, other)
+        product, lost = _product(total, other)
         total, error = product, lost + (total * other_error + error * other)
         step *= 2
     return total + error
@@ -106,7 +106,22 @@ def _sech(x: Array) -> tuple[Array, Array]:
     whole, lost = two_sum(jnp.ones_like(x), square)
     result = 2 * e / whole
     head, tail = two_product(result, whole)
-    return result, ((2 * e - head) - tail - result * (lost + square_tail)) / whole
+    lost = ((2 * e - head) - tail - result * (lost + square_tail)) / whole
+    return result, jnp.where(result > _smallest(x), lost, 0.0)
+
+
+def _product(a: Array, b: Array) -> tuple[Array, Array]:
+    """a b and its rounding error, which is left out where the halves of it would underflow."""
+    plain = a * b
+    product, lost = two_product(a, b)
+    exact = plain > _smallest(a)
+    return jnp.where(exact, product, plain), jnp.where(exact, lost, 0.0)
+
+
+def _smallest(x: Array) -> float:
+    """Below this, parts of a number may be flushed to 0."""
+    numbers = jnp.finfo(x.dtype)
+    return float(numbers.tiny) / float(numbers.eps) ** 2
 
 
 def _shifted(x: Array, steps: int, filler: float) -> Array:
