@@ -42,6 +42,8 @@ DISTANCES = [
     (iso.MaxNorm(6.0, axis=(0, 1)), [[3.0], [4.0]], 1.0),
     (iso.WeightNorm(), [3.0, -1.0], INF),
     (iso.SpectralNorm(), [[1.0, 0.0], [0.0, 0.5]], INF),
+    (iso.CholeskyCorrelation(), [[1.0, 0.0], [0.6, 0.8]], 0.8),
+    (iso.Correlation(), [[1.0, 0.0], [0.0, 1.0]], 1.0),
 ]
 
 
