@@ -13,7 +13,7 @@ RuleClass = TypeVar("RuleClass", bound=type)
 VERBS = ("forward", "inverse", "log_abs_det", "project", "contains")
 
 
-def absent(spec: Spec, array: Any) -> Any:
+def absent(spec: Any, *args: Any, **kwargs: Any) -> Any:
     """In place of a verb that has no meaning for a spec: the reason stands in `spec.absent`, where the verb finds it first."""
     raise SpecError(f"{spec} has no such verb: {dict(spec.absent)}")
 

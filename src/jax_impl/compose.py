@@ -1,6 +1,9 @@
 """Rules of Compose: one map after another."""
 
+from functools import reduce
 from math import prod
+from operator import and_
+from typing import Any
 
 import jax.numpy as jnp
 from jax import Array
@@ -56,12 +59,13 @@ class ComposeRule(Rule[Array]):
 
     @staticmethod
     def contains(spec: Compose, value: Array, eps: float) -> Array:
-        x, error, inside = value, eps * jnp.abs(value), None
+        room: Any = eps
+        x, error, inside = value, eps * jnp.abs(value), []
         for part, outer in enumerate(spec.specs[:-1]):
             axes = spec.axes_at(part)
             within = applied(outer, "contains", x, eps)
             within = jnp.all(in_rows(within, axes), axis=-1) if outer.kind == "scalar" and axes else within
-            inside = within if inside is None else inside & within
+            inside.append(within)
             x = applied(outer, "inverse", x)
             rounding = eps * jnp.abs(x)
             if outer.kind == "scalar":
@@ -72,10 +76,12 @@ class ComposeRule(Rule[Array]):
         if spec.inner.kind != "scalar":
             error, size = (in_rows(numbers, spec.inner.value_axes) for numbers in (error, jnp.abs(x)))
             largest = jnp.max(error, axis=-1)
-            eps = jnp.maximum(2 * largest / jnp.maximum(jnp.max(size, axis=-1), FLOOR * largest), eps)
-        within = applied(spec.inner, "contains", x, eps)
+            room = jnp.maximum(2 * largest / jnp.maximum(jnp.max(size, axis=-1), FLOOR * largest), eps)
+        within = applied(spec.inner, "contains", x, room)
         axes = spec.axes_at(len(spec.specs) - 1)
-        return inside & (jnp.all(in_rows(within, axes), axis=-1) if spec.inner.kind == "scalar" and axes else within)
+        return reduce(and_, inside) & (
+            jnp.all(in_rows(within, axes), axis=-1) if spec.inner.kind == "scalar" and axes else within
+        )
 
 
 def in_rows(array: Array, axes: tuple[int, ...]) -> Array:

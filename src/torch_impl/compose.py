@@ -1,6 +1,9 @@
 """Rules of Compose: one map after another."""
 
+from functools import reduce
 from math import prod
+from operator import and_
+from typing import Any
 
 import torch
 from torch import Tensor as Array
@@ -56,12 +59,13 @@ class ComposeRule(Rule[Array]):
 
     @staticmethod
     def contains(spec: Compose, value: Array, eps: float) -> Array:
-        x, error, inside = value, eps * torch.abs(value), None
+        room: Any = eps
+        x, error, inside = value, eps * torch.abs(value), []
         for part, outer in enumerate(spec.specs[:-1]):
             axes = spec.axes_at(part)
             within = applied(outer, "contains", x, eps)
             within = torch.all(in_rows(within, axes), dim=-1) if outer.kind == "scalar" and axes else within
-            inside = within if inside is None else inside & within
+            inside.append(within)
             x = applied(outer, "inverse", x)
             rounding = eps * torch.abs(x)
             if outer.kind == "scalar":
@@ -72,10 +76,12 @@ class ComposeRule(Rule[Array]):
         if spec.inner.kind != "scalar":
             error, size = (in_rows(numbers, spec.inner.value_axes) for numbers in (error, torch.abs(x)))
             largest = torch.amax(error, dim=-1)
-            eps = torch.clamp(2 * largest / torch.maximum(torch.amax(size, dim=-1), FLOOR * largest), min=eps)
-        within = applied(spec.inner, "contains", x, eps)
+            room = torch.clamp(2 * largest / torch.maximum(torch.amax(size, dim=-1), FLOOR * largest), min=eps)
+        within = applied(spec.inner, "contains", x, room)
         axes = spec.axes_at(len(spec.specs) - 1)
-        return inside & (torch.all(in_rows(within, axes), dim=-1) if spec.inner.kind == "scalar" and axes else within)
+        return reduce(and_, inside) & (
+            torch.all(in_rows(within, axes), dim=-1) if spec.inner.kind == "scalar" and axes else within
+        )
 
 
 def in_rows(array: Array, axes: tuple[int, ...]) -> Array:

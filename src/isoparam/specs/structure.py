@@ -302,10 +302,10 @@ class MaskPlaces(NamedTuple):
     flattened value: its place in the row of the free entries and, behind them, of `fill`.
     """
 
-    mask: np.ndarray
-    free: np.ndarray
-    source: np.ndarray
-    fill: np.ndarray
+    mask: Any
+    free: Any
+    source: Any
+    fill: Any
 
 
 @lru_cache(maxsize=64)
