@@ -103,7 +103,7 @@ def test_axis_moves_the_vectors(sample: Sample, axis: int) -> None:
             (forward(moved, move(raw)), move(value)),
             *([(log_abs_det(moved, move(raw)), log_abs_det(sample.spec, raw))] if sample.has("log_abs_det") else []),
             (inverse(moved, move(value)), move(inverse(sample.spec, value))),
-            (project(moved, move(3 * value)), move(project(sample.spec, 3 * value))),
+            *([(project(moved, move(3 * value)), move(project(sample.spec, 3 * value)))] if sample.has("project") else []),
             (contains(moved, move(value)), contains(sample.spec, value)),
         ]
 
@@ -132,7 +132,7 @@ def test_values_lie_inside_and_come_from_their_raw(sample: Sample) -> None:
         slope = np.exp(np.asarray(jitted(log_abs_det, sample.spec)(raw)))
         assert (np.abs(again - raw) <= room / slope + 1e-15).all()
     elif sample.unique:
-        np.testing.assert_allclose(again, raw, rtol=1e-13, atol=1e-13)
+        np.testing.assert_allclose(again, raw, rtol=1e-13 * sample.condition, atol=1e-13 * sample.condition)
     assert (np.abs(back - value) <= 2 * room).all()
 
 
