@@ -66,7 +66,8 @@ def product(x: Array) -> Array:
     if x.shape[-2] > SMALL_PRODUCT:
         return mirrored(times(x, x.mT))
     if x.dtype == jnp.float64:
-        return mirrored(sum(paired_sum(x[..., :, None, :], x[..., None, :, :])))
+        upper, rest = paired_sum(x[..., :, None, :], x[..., None, :, :])
+        return mirrored(upper + rest)
     with enable_x64(True):
         wide = x.astype(jnp.float64)
         return mirrored(times(wide, wide.mT)).astype(x.dtype)

@@ -65,7 +65,8 @@ def product(x: Array) -> Array:
     if x.shape[-2] > SMALL_PRODUCT:
         return mirrored(times(x, x.mT))
     if x.dtype == torch.float64:
-        return mirrored(sum(paired_sum(x[..., :, None, :], x[..., None, :, :])))
+        upper, rest = paired_sum(x[..., :, None, :], x[..., None, :, :])
+        return mirrored(upper + rest)
     wide = x.double()
     return mirrored(times(wide, wide.mT)).to(x.dtype)
 

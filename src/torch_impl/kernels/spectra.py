@@ -126,13 +126,12 @@ def _above(found: Spectrum, height: Array) -> Array:
 
     left = joined(spread(found.scaled[..., :, None, :]), v[..., None])
     right = joined(spread(rows[..., None, :, :]), spread(-values[..., None, :, None]))
-    missing = sum(paired_sum(left, right))
-    gram = sum(
-        paired_sum(
-            joined(spread(rows[..., :, None, :]), -unit[..., None]),
-            joined(spread(rows[..., None, :, :]), spread(torch.ones_like(values)[..., None, :, None])),
-        )
-    )
+    upper, rest = paired_sum(left, right)
+    missing = upper + rest
+    left = joined(spread(rows[..., :, None, :]), -unit[..., None])
+    right = joined(spread(rows[..., None, :, :]), spread(torch.ones_like(values)[..., None, :, None]))
+    upper, rest = paired_sum(left, right)
+    gram = upper + rest
     change = times(rows, missing) + (gram * values[..., None, :] - values[..., :, None] * gram) / 2
     change = (change + change.mT) / 2
     near = torch.abs(height) <= NEAR
