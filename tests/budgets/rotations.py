@@ -2,8 +2,30 @@
 
 from budgets.budget import Budget, Row
 
+PRODUCTS = "products of matrices, summed in different orders"
+
 # (backend, sample, verb): what one backend needs beyond `budget.ACCURACY`.
-ACCURACY: dict[tuple[str, str, str], Budget] = {}
+ACCURACY: dict[tuple[str, str, str], Budget] = {
+    (backend, sample, verb): Budget(allowed, cause)
+    for backend in ("torch", "jax")
+    for sample, verb, allowed, cause in (
+        ("orthogonal-exp", "pullback", 6, "twenty doublings of the derivative, each two products; measured 3.4 (torch)"),
+        ("orthogonal-householder", "forward", 4, "a triangular system and three products; measured 2.2 (torch)"),
+        ("orthogonal-householder", "pullback", 8, "the derivative of a triangular system; measured 4.0 (torch)"),
+    )
+}
 
 # Measured maxima on the grids of tests/parity/backends.py, rounded up, and one more for other instruction sets.
-PARITY: dict[tuple[str, str], Row] = {}
+PARITY: dict[tuple[str, str], Row] = {
+    (sample, verb): Row(2, 2, None, None, PRODUCTS)
+    for sample in (
+        "orthogonal",
+        "orthogonal-exp",
+        "orthogonal-householder",
+        "special-orthogonal",
+        "stiefel",
+        "stiefel-rows",
+    )
+    for verb in ("forward", "inverse", "log_abs_det", "pullback", "log_abs_det_gradient")
+    if verb in ("forward", "inverse", "pullback") or sample in ("orthogonal", "orthogonal-householder", "special-orthogonal")
+}

@@ -2,9 +2,11 @@
 
 from oracle import (
     balls,
+    correlation,
     covariance,
     norms,
     planes,
+    rotations,
     scalar,
     series,
     simplexes,
@@ -15,18 +17,4 @@ from oracle import (
 )
 from oracle.exact import FORMULAS, exact
 
-__all__ = [
-    "FORMULAS",
-    "exact",
-    "balls",
-    "covariance",
-    "norms",
-    "planes",
-    "scalar",
-    "series",
-    "simplexes",
-    "stochastic",
-    "structure",
-    "triangles",
-    "vector",
-]
+__all__ = ["FORMULAS", "exact", "balls", "correlation", "covariance", "norms", "planes", "rotations", "scalar", "series", "simplexes", "stochastic", "structure", "triangles", "vector"]

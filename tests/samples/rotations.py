@@ -1,5 +1,38 @@
 """Specs of `isoparam.specs.rotations`."""
 
+import numpy as np
+
+import isoparam as iso
 from samples.sample import Sample
 
-ROWS: tuple[Sample, ...] = ()
+SHEARED = [[1.0, 1.0], [0.0, 1.0]]
+NOT_A_NUMBER = [[np.nan, 0.0], [0.0, 1.0]]
+MIRROR = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, -1.0]]
+SQUARE = ((1,), (3,), (6,))
+TURN = [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+
+ROWS: tuple[Sample, ...] = (
+    Sample("orthogonal", iso.Orthogonal(), outside=(SHEARED, NOT_A_NUMBER), raws=SQUARE, volume="relative", far=4.0),
+    Sample(
+        "orthogonal-exp",
+        iso.Orthogonal(map="exp"),
+        outside=(SHEARED, NOT_A_NUMBER),
+        raws=((1,), (3,)),
+        far=1.5,
+        unique=False,
+    ),
+    Sample(
+        "orthogonal-householder", iso.Orthogonal(map="householder"), outside=(SHEARED,), raws=SQUARE, volume="relative", far=4.0
+    ),
+    Sample(
+        "special-orthogonal",
+        iso.SpecialOrthogonal(base=TURN),
+        outside=(MIRROR, [[1.0, 1.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]),
+        raws=((3,), (3,)),
+        volume="relative",
+        far=4.0,
+        like="orthogonal",
+    ),
+    Sample("stiefel", iso.Stiefel(columns=2), outside=(SHEARED, NOT_A_NUMBER), raws=((1,), (3,), (5,)), far=4.0),
+    Sample("stiefel-rows", iso.Stiefel(rows=2), outside=(SHEARED,), raws=((1,), (3,), (5,)), far=4.0, like="stiefel"),
+)

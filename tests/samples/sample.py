@@ -27,7 +27,8 @@ class Sample:
         unit: what an error of `forward` is counted in: ULP of each entry, of the largest entry so far along the vector
             (the default of vector specs), or eps of the norm of the whole value (the default of matrix specs).
         volume: which entries of the flattened value log_abs_det is the volume of: the first ones, as many as raw has; or
-            "surface", of the image in the space of all entries; or their indices, from the shape of the value.
+            "surface", of the image in the space of all entries; "relative", that surface as a multiple of the one at raw = 0,
+            where each raw number moves two entries of the value by as much; or their indices, from the shape of the value.
         usable: which rows of a batch of values have a raw of finite size; None takes all.
         unique: whether a value has one raw only, so that `inverse(forward(raw))` is raw.
         only_checked: whether the unchecked inverse is finite outside of the set too, being free of what is wrong there.
@@ -47,7 +48,7 @@ class Sample:
     borders: tuple[Any, ...] = ()
     raws: tuple[tuple[int, ...], ...] = ((1,), (3,), (20,))
     unit: Literal["entry", "running", "norm"] | None = None
-    volume: Literal["first", "surface"] | Callable[[tuple[int, ...]], np.ndarray] = "first"
+    volume: Literal["first", "surface", "relative"] | Callable[[tuple[int, ...]], np.ndarray] = "first"
     usable: Callable[[np.ndarray], np.ndarray] | None = None
     unique: bool = True
     only_checked: bool = False
@@ -172,6 +173,8 @@ def volume_of(sample: Sample, jacobian: np.ndarray) -> np.floating:
     """log |det| of a Jacobian, from flat raw to the value, in the volume that the spec states."""
     jacobian = jacobian.reshape(-1, jacobian.shape[-1])
     columns = jacobian.shape[1]
+    if sample.volume == "relative":
+        return np.sum(np.log(np.linalg.svd(jacobian, compute_uv=False))) - columns * np.log(2) / 2
     if sample.volume == "surface":  # the product of the singular values that are not 0
         sizes = np.linalg.svd(jacobian, compute_uv=False)
         return np.sum(np.log(sizes[: columns if sample.unique else columns - 1]))

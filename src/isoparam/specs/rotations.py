@@ -38,6 +38,10 @@ class Rotation(MatrixSpec):
             object.__setattr__(self, "base", FrozenArray(_polished(type(self).__name__, self.base)))
         _ = self._whole  # kept from here on: torch.compile cannot enter the lock of a cached_property
 
+    @property
+    def unique(self) -> bool:
+        return self.map != "exp"  # whole turns of an angle come back to the same value
+
     @abstractmethod
     def sizes(self, value_shape: Shape) -> tuple[int, int]:
         """(n, k): the value is, or for `rows=k` its transpose is, the first k columns of an n by n orthogonal matrix."""
