@@ -75,7 +75,7 @@ PARITY: dict[tuple[str, str], Row] = {
     ("interval-unit", "pullback"): Row(3, 3, 4, 4, LINKS),
     ("interval-unit", "log_abs_det_gradient"): Row(3, 3, None, None, LINKS),
     ("interval-unit-array", "forward"): Row(2, 2, None, None, LINKS),
-    ("interval-unit-array", "inverse"): Row(2, 2, None, None, LOGS),
+    ("interval-unit-array", "inverse"): Row(3, 3, None, None, LOGS),
     ("interval-unit-array", "log_abs_det"): Row(7, 6, None, None, CROSSING),
     ("interval-unit-array", "pullback"): Row(3, 4, None, None, LINKS),
     ("interval-unit-array", "log_abs_det_gradient"): Row(3, 3, None, None, LINKS),

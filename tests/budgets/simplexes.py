@@ -4,9 +4,7 @@ from budgets.budget import SUMS, VECTOR_SUMS, Budget, Row
 
 # (backend, sample, verb): what one backend needs beyond `budget.ACCURACY`.
 ACCURACY: dict[tuple[str, str, str], Budget] = {
-    ("torch", "stick-breaking", "pullback"): VECTOR_SUMS,
     ("torch", "stick-breaking", "log_abs_det_gradient"): VECTOR_SUMS,
-    ("jax", "stick-breaking", "pullback"): VECTOR_SUMS,
     ("jax", "stick-breaking", "log_abs_det_gradient"): VECTOR_SUMS,
     ("torch", "softmax-last", "pullback"): VECTOR_SUMS,
     ("torch", "softmax-last", "log_abs_det_gradient"): VECTOR_SUMS,
@@ -26,9 +24,9 @@ ACCURACY: dict[tuple[str, str, str], Budget] = {
 
 # Measured maxima on the grids of tests/parity/backends.py, rounded up, and one more for other instruction sets.
 PARITY: dict[tuple[str, str], Row] = {
-    ("stick-breaking", "forward"): Row(3, 3, 3, 3, SUMS),
+    ("stick-breaking", "forward"): Row(4, 4, 4, 4, SUMS),
     ("stick-breaking", "inverse"): Row(2, 2, None, None, SUMS),
-    ("stick-breaking", "log_abs_det"): Row(2, 2, None, None, SUMS),
+    ("stick-breaking", "log_abs_det"): Row(2, 1, None, None, SUMS),
     ("stick-breaking", "pullback"): Row(3, 3, 3, 3, SUMS),
     ("stick-breaking", "log_abs_det_gradient"): Row(2, 2, None, None, SUMS),
     ("softmax-last", "forward"): Row(3, 3, 3, 3, SUMS),

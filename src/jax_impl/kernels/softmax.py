@@ -6,7 +6,7 @@ from jax import Array
 from jax_impl.kernels.derivatives import with_rule
 from jax_impl.kernels.elementary import exp, expm1, log, two_sum
 from jax_impl.kernels.links import log_ratio
-from jax_impl.kernels.sums import after, sum_once
+from jax_impl.kernels.sums import sum_once
 
 
 @with_rule(
@@ -49,11 +49,6 @@ def log_over_last(y: Array) -> Array:
     """log(y_k/y_n) for k < n: the inverse of softmax with a last logit of 0, free of the scale of y."""
     last = y[..., -1:]
     return log_ratio(y[..., :-1], last, y[..., :-1] - last, y[..., :-1] + last)
-
-
-def with_last(x: Array) -> Array:
-    """A logit of 0 behind x."""
-    return after(x)
 
 
 def softmax_derivative(y: Array, tangent: Array) -> Array:
