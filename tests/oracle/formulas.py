@@ -17,4 +17,20 @@ from oracle import (
 )
 from oracle.exact import FORMULAS, exact
 
-__all__ = ["FORMULAS", "exact", "balls", "correlation", "covariance", "norms", "planes", "rotations", "scalar", "series", "simplexes", "stochastic", "structure", "triangles", "vector"]
+__all__ = [
+    "FORMULAS",
+    "exact",
+    "balls",
+    "correlation",
+    "covariance",
+    "norms",
+    "planes",
+    "rotations",
+    "scalar",
+    "series",
+    "simplexes",
+    "stochastic",
+    "structure",
+    "triangles",
+    "vector",
+]
