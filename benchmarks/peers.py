@@ -124,7 +124,7 @@ RACES = (
     Race(
         iso.UnitInterval(),
         (),
-        {"torch.sigmoid": lambda: torch_sigmoid(), "biject_to": lambda: bijection(lambda c: c.unit_interval)},
+        {"parametrize": lambda: parametrized(torch_sigmoid()), "biject_to": lambda: bijection(lambda c: c.unit_interval)},
         {
             "numpyro": lambda: numpyro_bijection(lambda c: c.unit_interval),
             "tfp": lambda: tfp_bijector(lambda b: b.Sigmoid()),
@@ -177,7 +177,95 @@ RACES = (
     ),
     Race(iso.SumToZero(), (9,), {}, {"numpyro": lambda: numpyro_bijection(lambda c: c.zero_sum(1))}),
     Race(iso.UnitVector(), (10,), {"parametrize": lambda: parametrized(torch_functional("normalize", dim=-1))}, {}),
+    Race(
+        iso.StickBreakingSimplex(),
+        (9,),
+        {"biject_to": lambda: bijection(lambda c: c.simplex)},
+        {"numpyro": lambda: numpyro_bijection(lambda c: c.simplex)},
+    ),
+    Race(iso.SoftmaxSimplex(), (9,), {}, {"tfp": lambda: tfp_bijector(lambda b: b.SoftmaxCentered())}),
+    Race(
+        iso.PositiveOrdered(link="exp"), (10,), {}, {"numpyro": lambda: numpyro_bijection(lambda c: c.positive_ordered_vector)}
+    ),
+    Race(iso.L1Ball(link="stick"), (10,), {}, {"numpyro": lambda: numpyro_bijection(lambda c: c.l1_ball)}),
+    Race(
+        iso.CholeskyCorrelation(),
+        (45,),
+        {"biject_to": lambda: bijection(lambda c: c.corr_cholesky)},
+        {
+            "numpyro": lambda: numpyro_bijection(lambda c: c.corr_cholesky),
+            "tfp": lambda: tfp_bijector(lambda b: b.CorrelationCholesky()),
+        },
+    ),
+    Race(
+        iso.CholeskyCorrelation(link="tanh"),
+        (45,),
+        {"biject_to": lambda: bijection(lambda c: c.corr_cholesky)},
+        {"numpyro": lambda: numpyro_bijection(lambda c: c.corr_cholesky)},
+    ),
+    Race(iso.Correlation(), (45,), {}, {"numpyro": lambda: numpyro_bijection(lambda c: c.corr_matrix)}),
+    Race(
+        iso.CholeskyCovariance(link="exp"),
+        (55,),
+        {"transform_to": lambda: bijection(lambda c: c.lower_cholesky, "transform_to")},
+        {"numpyro": lambda: numpyro_bijection(lambda c: c.lower_cholesky)},
+        matrices=("transform_to",),
+    ),
+    Race(
+        iso.CholeskyCovariance(),
+        (55,),
+        {},
+        {
+            "numpyro": lambda: numpyro_bijection(lambda c: c.softplus_lower_cholesky),
+            "tfp": lambda: tfp_bijector(lambda b: b.FillScaleTriL(diag_bijector=b.Softplus(), diag_shift=None)),
+        },
+    ),
+    Race(
+        iso.Covariance(link="exp"),
+        (55,),
+        {"transform_to": lambda: bijection(lambda c: c.positive_definite, "transform_to")},
+        {"numpyro": lambda: numpyro_bijection(lambda c: c.positive_definite)},
+        matrices=("transform_to",),
+    ),
+    Race(
+        iso.SpecialOrthogonal(),
+        (),
+        {"torch": lambda: orthogonal("cayley"), "geotorch": lambda: geotorch_so("cayley")},
+        {},
+        whole={100: (91,), 1_000_000: (499_500,)},
+        matrices=("torch", "geotorch"),
+    ),
+    Race(
+        iso.SpecialOrthogonal(map="exp"),
+        (),
+        {"torch": lambda: orthogonal("matrix_exp"), "geotorch": lambda: geotorch_so("expm")},
+        {"jax.scipy": lambda: jax_expm},
+        whole={100: (91,), 1_000_000: (499_500,)},
+        matrices=("torch", "geotorch", "jax.scipy"),
+    ),
+    Race(
+        iso.WeightNorm(),
+        (10, 11),
+        {"weight_norm": lambda: weight_norm},
+        {},
+    ),
 )
+
+
+def jax_expm(raw: Any) -> Any:
+    """JAX's matrix exponential of the skew part of the lower triangle."""
+    import jax.numpy as jnp
+    from jax.scipy.linalg import expm
+
+    lower = jnp.tril(raw, -1)
+    return expm(lower - lower.mT)
+
+
+def weight_norm(raw: Any) -> Any:
+    """torch's kernel of weight_norm on our raw, whose last column is the length."""
+    import torch
+
+    return torch._weight_norm(raw[..., :-1].reshape(-1, raw.shape[-1] - 1), raw[..., -1].reshape(-1, 1), 0)
 
 
 def torch_sigmoid() -> Map:

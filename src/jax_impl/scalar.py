@@ -142,7 +142,7 @@ class IntervalRule(Rule[Array]):
         n = numbers_like(spec, raw)
         if spec.link == "unit":
             return unit_between(raw, n.low, n.high, n.mid, n.mid_tail, n.half, n.half_head, n.half_rest, n.crosses)
-        return between(raw, n.low, n.high, n.mid, n.mid_tail, n.half, n.rate, n.steep, n.crosses)
+        return between(raw, n.low, n.high, n.mid, n.mid_tail, n.half, n.rate, n.steep, n.crosses, n.form)
 
     @staticmethod
     def inverse(spec: Interval, value: Array) -> Array:

@@ -100,7 +100,8 @@ def _bound(spec: GreaterThan | LessThan, dtype: torch.dtype, device: torch.devic
 
 @torch.compiler.assume_constant_result
 def _numbers(spec: Interval | Affine, dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
-    return tuple(_placed(part, device) for part in spec.numbers(NUMPY[dtype]))
+    numbers = spec.numbers(NUMPY[dtype])
+    return tuple(_placed(part, device) for part in numbers) if spec._bound_shape else numbers
 
 
 @torch.compiler.assume_constant_result

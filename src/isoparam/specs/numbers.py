@@ -14,9 +14,10 @@ class IntervalNumbers(NamedTuple):
 
     `mid + mid_tail` is the midpoint to twice the precision, so that a value near it carries one rounding, and
     `half_head + half_rest` half the width, of which the head has half the digits. The map is read as
-    mid + half * tanh(x / 2), where x = rate * raw, or rate * raw / half with a slope of 1. Three facts choose among
+    mid + half * tanh(x / 2), where x = rate * raw, or rate * raw / half with a slope of 1. Four facts choose among
     formulas before anything is traced: `steep`, the slope at a given distance exceeds that of exp(-|x|), which underflows
-    first; `huge`, high - low may overflow; `crosses`, the value passes 0 inside.
+    first; `huge`, high - low may overflow; `crosses`, the value passes 0 inside; `form`, the shortest formula that is
+    right to the last places of the larger bound: "odd" (mid is 0), "low" or "high" (measured from that bound), "any".
     """
 
     low: Any
@@ -32,6 +33,7 @@ class IntervalNumbers(NamedTuple):
     steep: bool
     huge: bool
     crosses: bool
+    form: str
 
 
 @lru_cache(maxsize=256)
@@ -65,7 +67,29 @@ def interval_numbers(low_bound: Bound, high_bound: Bound, link: str, dtype: type
         steep=bool(np.any(rate * half64 > 0.5)),
         huge=bool(np.any(half > np.finfo(dtype).max / 4)),
         crosses=bool(np.any((low < 0) & (high > 0))),
+        form=_form(low, high, half),
     )
+
+
+def _form(low: np.ndarray, high: np.ndarray, half: np.ndarray) -> str:
+    """The `form` of IntervalNumbers.
+
+    Measured from one bound, sigmoid brings its rounding near 1 to the other: up to 3/4 eps of the width, which has to stay
+    within 3/2 ULP of the larger bound; that other bound must be reached exactly, and must not lie so near 0 that numbers
+    close to it have more digits. Measured from 0 in both directions, nothing is lost.
+    """
+    largest = np.maximum(np.abs(low), np.abs(high))
+    if np.any(half > np.finfo(low.dtype).max / 4):
+        return "any"
+    if np.all(low == -high):
+        return "odd"
+    width = 2 * half
+    if np.all(width <= 2 * 2.0 ** np.floor(np.log2(largest))):
+        if np.all((low + width == high) & (np.abs(high) >= width / 16)):
+            return "low"
+        if np.all((high - width == low) & (np.abs(low) >= width / 16)):
+            return "high"
+    return "any"
 
 
 class AffineNumbers(NamedTuple):

@@ -25,13 +25,17 @@ def settings_for(array: Any) -> ExitStack:
     return stack
 
 
-def with_slope(slope: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def with_slope(
+    slope: Callable[..., Any], pull: Callable[..., Any] | None = None
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Give an elementwise function `f(x, *constants)` the derivative `slope(x, *constants)` with respect to x.
 
     # twin: torch needs an autograd.Function with jvp and vjp, JAX a custom_jvp; same formula for the derivative.
 
-    Constants are floats or arrays that broadcast against x; they are not differentiated.
+    Constants are floats or arrays that broadcast against x; they are not differentiated. XLA fuses the product, so that
+    `pull`, which torch takes for it, is not needed.
     """
+    del pull
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)

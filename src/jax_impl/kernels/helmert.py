@@ -85,6 +85,7 @@ def _helmert_exponents(x: Array) -> tuple[Array, Array, Array]:
 
 def _helmert_transposed_twice(x: Array) -> tuple[Array, Array]:
     """H^T x as a number and its rounding error, to twice the precision."""
+    # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
     matrix = helmert_like(x)
     head, tail = on_one_grid(x, matrix.half_digits)
     # Heads have half the digits, so head * matrix.ahead is exact; the rest is small and may round.

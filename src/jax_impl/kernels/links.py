@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
 from jax_impl.kernels.derivatives import with_slope
@@ -18,8 +19,7 @@ def decay(x: Array) -> Array:
 def smaller(x: Array) -> Array:
     """sigmoid(-|x|) = e/(1 + e), the smaller of sigmoid(x) and sigmoid(-x)."""
     # twin: eager torch calls its own kernel, since only the slope is differentiated there; JAX and compiled torch fuse this.
-    e = decay(x)
-    return e / (1 + e)
+    return lax.logistic(-lax.abs(x))
 
 
 def _sigmoid_curvature(x: Array) -> Array:
@@ -37,8 +37,8 @@ def sigmoid_slope(x: Array) -> Array:
 def sigmoid(x: Array) -> Array:
     """1/(1 + exp(-x))."""
     # twin: eager torch calls its own kernel, since only the slope is differentiated there; JAX and compiled torch fuse this.
-    e = decay(x)
-    return jnp.where(x < 0, e, 1.0) / (1 + e)
+    s = smaller(x)
+    return jnp.where(x < 0, s, 1 - s)
 
 
 @with_slope(sigmoid)
@@ -81,26 +81,40 @@ def _between_curvature(raw: Array, half: Any, rate: float, steep: bool) -> Array
 def between_slope(raw: Array, half: Any, rate: float, steep: bool) -> Array:
     """d value / d raw of `between`: half 2 rate e/(1 + e)^2."""
     x = rate * raw
-    e = decay(x)
-    if steep:
-        return _steep(x, half, (2 * rate) / (1 + e * (2 + e)))
-    return (2 * rate * half * e) / (1 + e * (2 + e))
+    s = smaller(x)
+    slope = half * ((2 * rate) * (s - s * s))
+    return _steep(x, half, 2 * rate, slope) if steep else slope
 
 
-@with_slope(lambda raw, low, high, mid, mid_tail, half, rate, steep, crosses: between_slope(raw, half, rate, steep))
+@with_slope(lambda raw, low, high, mid, mid_tail, half, rate, steep, crosses, form: between_slope(raw, half, rate, steep))
 def between(
-    raw: Array, low: Any, high: Any, mid: Any, mid_tail: Any, half: Any, rate: float, steep: bool, crosses: bool
+    raw: Array,
+    low: Any,
+    high: Any,
+    mid: Any,
+    mid_tail: Any,
+    half: Any,
+    rate: float,
+    steep: bool,
+    crosses: bool,
+    form: str,
 ) -> Array:
-    """mid + half tanh(x/2) with x = rate raw, measured from the nearest of low, mid and high so that no digit is lost."""
+    """mid + half tanh(x/2) with x = rate raw, measured from low, high or mid, whichever loses no digit (`form`)."""
     x = rate * raw
-    gap = _steep(x, half, 2 / (1 + decay(x))) if steep else (2 * half) * smaller(x)
-    outer = jnp.where(x < 0, low + gap, high - gap)
-    if not crosses:
-        return outer
-    rise = half * tanh((rate / 2) * raw)
-    if steep:  # raw / 2 may underflow where half * raw / 2 does not
+    # twin: eager torch on the CPU checks the numbers before it takes the short form; traced programs cannot.
+    if form == "low" and not _sinks(low, steep):
+        return (2 * half) * sigmoid(x) + low
+    if form == "high" and not _sinks(high, steep):
+        return (-2 * half) * sigmoid(-x) + high
+    rise = half * tanh((rate / 2) * raw) if form == "odd" or crosses else x
+    if steep and (form == "odd" or crosses):  # raw / 2 may underflow where half * raw / 2 does not
         rise = jnp.where((raw > -1e-30) & (raw < 1e-30), (half * (rate / 2)) * raw, rise)
-    return jnp.where((x > -1) & (x < 1), mid + (shielded(mid_tail, raw) + rise), outer)
+    if form == "odd":
+        return rise if rate == 2.0 else shielded(mid, raw) + rise  # tanh(-0.0) is -0.0, this is 0.0
+    gap = half * (2 * smaller(x))
+    gap = _steep(x, half, 2.0, gap) if steep else gap
+    outer = jnp.where(x < 0, low + gap, high - gap)
+    return jnp.where((x > -1) & (x < 1), mid + (shielded(mid_tail, raw) + rise), outer) if crosses else outer
 
 
 def _between_inverse_slope(
@@ -129,7 +143,14 @@ def between_log_slope(raw: Array, log_peak: Any, log_far: Any, rate: float) -> A
     return jnp.where(inner, log_peak + log1p(-t * t), outer)
 
 
-def _steep(x: Array, half: Any, factor: Array) -> Array:
-    """half exp(-|x|) factor, with half between two roots of the exponential where that underflows before the product."""
+def _steep(x: Array, half: Any, factor: float, near: Array) -> Array:
+    """half exp(-|x|) factor in the tails, with half between two roots of the exponential, which underflows before the
+    product; `near` elsewhere.
+    """
     root = decay(x / 2)
-    return jnp.where((x < -40) | (x > 40), (half * root) * (root * factor), half * (decay(x) * factor))
+    return jnp.where((x < -40) | (x > 40), (half * root) * (root * factor), near)
+
+
+def _sinks(bound: Any, steep: bool) -> bool:
+    """Whether a distance from this bound may be a normal number where the exponential behind it is none."""
+    return steep and bool(np.any(np.abs(bound) < 1e-20))

@@ -43,6 +43,7 @@ def measured(x: Array) -> Measured:
 @with_rule(push=lambda x, y, tangent: across(x, tangent), pull=lambda x, y, cotangent: across(x, cotangent))
 def unit(x: Array) -> Array:
     """x/|x|; the first basis vector where x is 0."""
+    # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
     m = measured(x)
     # u may have lost small entries of a long x, which |u| >= 1 divides without overflow; a short x is u, exactly.
     long = jnp.where(m.power > 1, m.power, 1.0)
@@ -73,6 +74,7 @@ def across(x: Array, t: Array) -> Array:
     second, exact one comes last.
     """
     # twin: torch calls this both ways; JAX transposes it for reverse mode, so there it is written transposed.
+    # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
     m = measured(x)
     # Half of the power before and half after, so that only a result that overflows does, in either direction.
     root = power_below(jnp.sqrt(m.power))

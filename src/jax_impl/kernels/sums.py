@@ -20,6 +20,7 @@ def on_one_grid(x: Array, size: float) -> tuple[Array, Array]:
 
 def sum_once(x: Array) -> Array:
     """Sum along the last axis, which is kept, rounded once."""
+    # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
     head, tail = on_one_grid(x, 4.0 * x.shape[-1])
     return jnp.sum(head, axis=-1, keepdims=True) + jnp.sum(tail, axis=-1, keepdims=True)
 
@@ -30,6 +31,7 @@ def sum_once(x: Array) -> Array:
 )
 def cumsum(x: Array) -> Array:
     """Cumulative sum along the last axis, each result rounded once."""
+    # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
     head, tail = on_one_grid(x, 4.0 * x.shape[-1])
     return jnp.cumsum(head, axis=-1) + jnp.cumsum(tail, axis=-1)
 

@@ -8,7 +8,7 @@ from torch_impl.kernels.derivatives import with_rule
 from torch_impl.kernels.elementary import exp, expm1, log, two_sum
 from torch_impl.kernels.links import log_ratio
 from torch_impl.kernels.softmax import softmax_derivative
-from torch_impl.kernels.sums import after, before, cumsum, on_one_grid, reverse_cumsum, sum_once
+from torch_impl.kernels.sums import after, before, cumsum, doubled, on_one_grid, parted, reverse_cumsum, sum_once
 
 
 @with_rule(
@@ -85,6 +85,9 @@ def _helmert_exponents(x: Array) -> tuple[Array, Array, Array]:
 
 def _helmert_transposed_twice(x: Array) -> tuple[Array, Array]:
     """H^T x as a number and its rounding error, to twice the precision."""
+    # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
+    if doubled(x):
+        return parted(_helmert_transposed(x.double()), x.dtype)
     matrix = helmert_like(x)
     head, tail = on_one_grid(x, matrix.half_digits)
     # Heads have half the digits, so head * matrix.ahead is exact; the rest is small and may round.

@@ -24,6 +24,15 @@ def smaller(x: Array) -> Array:
     return e / (1 + e)
 
 
+def _sigmoid_pull(cotangent: Array, x: Array) -> Array:
+    s = torch.abs(x).neg_().sigmoid_()
+    return torch.ops.aten.sigmoid_backward.grad_input(cotangent, s, grad_input=s)
+
+
+def _softplus_pull(cotangent: Array, x: Array) -> Array:
+    return torch.ops.aten.softplus_backward(cotangent, x, 1, 40)
+
+
 def _sigmoid_curvature(x: Array) -> Array:
     return -sigmoid_slope(x) * tanh(x / 2)
 
@@ -35,7 +44,7 @@ def sigmoid_slope(x: Array) -> Array:
     return torch.addcmul(s, s, s, value=-1)
 
 
-@with_slope(sigmoid_slope)
+@with_slope(sigmoid_slope, _sigmoid_pull)
 def sigmoid(x: Array) -> Array:
     """1/(1 + exp(-x))."""
     # twin: eager torch calls its own kernel, since only the slope is differentiated there; JAX and compiled torch fuse this.
@@ -45,12 +54,12 @@ def sigmoid(x: Array) -> Array:
     return torch.where(x < 0, e, 1.0) / (1 + e)
 
 
-@with_slope(sigmoid)
+@with_slope(sigmoid, _softplus_pull)
 def softplus(x: Array) -> Array:
     """log(1 + exp(x)) = max(x, 0) + log1p(e)."""
     # twin: eager torch calls its own kernel, since only the slope is differentiated there; JAX and compiled torch fuse this.
     if not torch.compiler.is_compiling():
-        return torch.logaddexp(x, torch.zeros_like(x))
+        return torch.nn.functional.softplus(x, 1, 40)  # log1p(exp(x)), and x itself above 40
     tail = log1p(decay(x))
     return torch.where(x < 0, tail, x + tail)
 
@@ -87,26 +96,63 @@ def _between_curvature(raw: Array, half: Any, rate: float, steep: bool) -> Array
 def between_slope(raw: Array, half: Any, rate: float, steep: bool) -> Array:
     """d value / d raw of `between`: half 2 rate e/(1 + e)^2."""
     x = rate * raw
-    e = decay(x)
-    if steep:
-        return _steep(x, half, (2 * rate) / (1 + e * (2 + e)))
-    return (2 * rate * half * e) / (1 + e * (2 + e))
+    s = smaller(x)
+    slope = half * ((2 * rate) * (s - s * s))
+    return _steep(x, half, 2 * rate, slope) if steep else slope
 
 
-@with_slope(lambda raw, low, high, mid, mid_tail, half, rate, steep, crosses: between_slope(raw, half, rate, steep))
-def between(
-    raw: Array, low: Any, high: Any, mid: Any, mid_tail: Any, half: Any, rate: float, steep: bool, crosses: bool
+def _between_pull(
+    cotangent: Array,
+    raw: Array,
+    low: Any,
+    high: Any,
+    mid: Any,
+    mid_tail: Any,
+    half: Any,
+    rate: float,
+    steep: bool,
+    crosses: bool,
+    form: str,
 ) -> Array:
-    """mid + half tanh(x/2) with x = rate raw, measured from the nearest of low, mid and high so that no digit is lost."""
-    x = rate * raw
-    gap = _steep(x, half, 2 / (1 + decay(x))) if steep else (2 * half) * smaller(x)
-    outer = torch.where(x < 0, low + gap, high - gap)
-    if not crosses:
-        return outer
-    rise = half * tanh((rate / 2) * raw)
-    if steep:  # raw / 2 may underflow where half * raw / 2 does not
+    size = torch.abs(raw) if _is_one(rate) else torch.abs(rate * raw)
+    if steep and not _all_near(size):
+        return cotangent * between_slope(raw, half, rate, steep)
+    s = size.neg_().sigmoid_()
+    torch.ops.aten.sigmoid_backward.grad_input(cotangent, s, grad_input=s)
+    return s.mul_(half).mul_(2 * rate) if form == "any" else s.mul_((2 * rate) * half)  # "any": may overflow alone
+
+
+@with_slope(
+    lambda raw, low, high, mid, mid_tail, half, rate, steep, crosses, form: between_slope(raw, half, rate, steep), _between_pull
+)
+def between(
+    raw: Array,
+    low: Any,
+    high: Any,
+    mid: Any,
+    mid_tail: Any,
+    half: Any,
+    rate: float,
+    steep: bool,
+    crosses: bool,
+    form: str,
+) -> Array:
+    """mid + half tanh(x/2) with x = rate raw, measured from low, high or mid, whichever loses no digit (`form`)."""
+    x = raw if _is_one(rate) else rate * raw
+    # twin: eager torch on the CPU checks the numbers before it takes the short form; traced programs cannot.
+    if form == "low" and (not _sinks(low, steep) or _all_near(torch.abs(x))):
+        return _scaled_and_moved(sigmoid(x), 2 * half, low)
+    if form == "high" and (not _sinks(high, steep) or _all_near(torch.abs(x))):
+        return _scaled_and_moved(sigmoid(-x), -2 * half, high)
+    rise = half * tanh((rate / 2) * raw) if form == "odd" or crosses else x
+    if steep and (form == "odd" or crosses):  # raw / 2 may underflow where half * raw / 2 does not
         rise = torch.where((raw > -1e-30) & (raw < 1e-30), (half * (rate / 2)) * raw, rise)
-    return torch.where((x > -1) & (x < 1), mid + (shielded(mid_tail, raw) + rise), outer)
+    if form == "odd":
+        return rise if rate == 2.0 else shielded(mid, raw) + rise  # tanh(-0.0) is -0.0, this is 0.0
+    gap = half * (2 * smaller(x))
+    gap = _steep(x, half, 2.0, gap) if steep else gap
+    outer = torch.where(x < 0, low + gap, high - gap)
+    return torch.where((x > -1) & (x < 1), mid + (shielded(mid_tail, raw) + rise), outer) if crosses else outer
 
 
 def _between_inverse_slope(
@@ -135,7 +181,30 @@ def between_log_slope(raw: Array, log_peak: Any, log_far: Any, rate: float) -> A
     return torch.where(inner, log_peak + log1p(-t * t), outer)
 
 
-def _steep(x: Array, half: Any, factor: Array) -> Array:
-    """half exp(-|x|) factor, with half between two roots of the exponential where that underflows before the product."""
+def _steep(x: Array, half: Any, factor: float, near: Array) -> Array:
+    """half exp(-|x|) factor in the tails, with half between two roots of the exponential, which underflows before the
+    product; `near` elsewhere.
+    """
     root = decay(x / 2)
-    return torch.where((x < -40) | (x > 40), (half * root) * (root * factor), half * (decay(x) * factor))
+    return torch.where((x < -40) | (x > 40), (half * root) * (root * factor), near)
+
+
+def _scaled_and_moved(s: Array, factor: Any, shift: Any) -> Array:
+    """factor s + shift, in the memory of s where nothing is traced."""
+    return factor * s + shift if torch.compiler.is_compiling() else s.mul_(factor).add_(shift)
+
+
+def _is_one(rate: Any) -> bool:
+    return not isinstance(rate, Array) and rate == 1.0
+
+
+def _sinks(bound: Any, steep: bool) -> bool:
+    """Whether a distance from this bound may be a normal number where the exponential behind it is none."""
+    return steep and (isinstance(bound, Array) or abs(bound) < 1e-20)
+
+
+def _all_near(size: Array) -> bool:
+    """Whether no |x| is so large that exp(-|x|) is no normal number; on a GPU, where looking would wait for it, unknown."""
+    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active() or size.device.type != "cpu":
+        return False
+    return size.numel() == 0 or bool(size.amax() < 80)

@@ -7,7 +7,7 @@ from torch import Tensor as Array
 
 from torch_impl.kernels.derivatives import with_rule
 from torch_impl.kernels.elementary import LN2, exponent_of, half_digits, log1p, power_below, shielded, times_power, two_sum
-from torch_impl.kernels.sums import on_one_grid, spread_by_blocks, sum_by_blocks
+from torch_impl.kernels.sums import doubled, on_one_grid, spread_by_blocks, sum_by_blocks
 
 
 class Measured(NamedTuple):
@@ -43,6 +43,10 @@ def measured(x: Array) -> Measured:
 @with_rule(push=lambda x, y, tangent: across(x, tangent), pull=lambda x, y, cotangent: across(x, cotangent))
 def unit(x: Array) -> Array:
     """x/|x|; the first basis vector where x is 0."""
+    # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
+    if doubled(x):
+        length, zero = _plain_length(x.double())
+        return torch.where(zero, first_basis_vector(x), (x.double() / length).to(x.dtype))
     m = measured(x)
     # u may have lost small entries of a long x, which |u| >= 1 divides without overflow; a short x is u, exactly.
     long = torch.where(m.power > 1, m.power, 1.0)
@@ -72,6 +76,9 @@ def across(x: Array, t: Array) -> Array:
     the exact products of o.
     """
     # twin: torch calls this both ways; JAX transposes it for reverse mode, so there it is written transposed.
+    # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
+    if doubled(x):
+        return _plain_across(x.double(), t.double()).to(t.dtype)
     m = measured(x)
     # Half of the power before and half after, so that only a result that overflows does, in either direction.
     root = power_below(torch.sqrt(m.power))
@@ -85,6 +92,23 @@ def across(x: Array, t: Array) -> Array:
     t = torch.where(at_p, 0.0, (t - c * head) - (c * (t_p - head) + c_tail * t_p))
     t = t - weights * spread_by_blocks(sum_by_blocks(whole * t), t)
     return torch.where(m.zero, 0.0, (t / m.length) * shielded(root / m.power, t))
+
+
+def _plain_length(x: Array) -> tuple[Array, Array]:
+    """|x|, or 1 where it is 0, and whether it is 0; for float64 numbers that came from float32."""
+    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    return torch.where(torch.isinf(length), torch.nan, torch.where(length == 0, 1.0, length)), length == 0
+
+
+def _plain_across(x: Array, t: Array) -> Array:
+    """`across` without the exact products, for float64 numbers that came from float32."""
+    length, zero = _plain_length(x)
+    p = torch.argmax(torch.abs(x), dim=-1, keepdim=True)
+    x_p = torch.where(zero, 1.0, torch.gather(x, -1, p))
+    c = x / x_p
+    t = t - c * torch.gather(t, -1, p)
+    t = t - c * ((x_p / length) ** 2 * torch.sum(c * t, dim=-1, keepdim=True))
+    return torch.where(zero, 0.0, t / length)
 
 
 def _quotient(u: Array, at_p: Array) -> tuple[Array, Array]:

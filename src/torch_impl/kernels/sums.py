@@ -18,8 +18,22 @@ def on_one_grid(x: Array, size: float) -> tuple[Array, Array]:
     return head, torch.where(x == head, 0.0, x - head)  # an infinity is all head
 
 
+def doubled(x: Array) -> bool:
+    """Whether float64 holds twice the digits of x, and the device has it."""
+    return x.dtype == torch.float32 and x.device.type != "mps"
+
+
+def parted(wide: Array, dtype: torch.dtype) -> tuple[Array, Array]:
+    """A float64 number as one of a narrower dtype and the rest; an infinity is all head."""
+    head = wide.to(dtype)
+    return head, torch.nan_to_num(wide - head, nan=0.0).to(dtype)
+
+
 def sum_once(x: Array) -> Array:
     """Sum along the last axis, which is kept, rounded once."""
+    # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
+    if doubled(x):
+        return torch.sum(x, dim=-1, keepdim=True, dtype=torch.float64).to(x.dtype)
     head, tail = on_one_grid(x, 4.0 * x.shape[-1])
     return torch.sum(head, dim=-1, keepdim=True) + torch.sum(tail, dim=-1, keepdim=True)
 
@@ -30,6 +44,9 @@ def sum_once(x: Array) -> Array:
 )
 def cumsum(x: Array) -> Array:
     """Cumulative sum along the last axis, each result rounded once."""
+    # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
+    if doubled(x):
+        return torch.cumsum(x, dim=-1, dtype=torch.float64).to(x.dtype)
     head, tail = on_one_grid(x, 4.0 * x.shape[-1])
     return torch.cumsum(head, dim=-1) + torch.cumsum(tail, dim=-1)
 
