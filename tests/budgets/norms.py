@@ -58,5 +58,5 @@ PARITY: dict[tuple[str, str], Row] = {
     ("spectral-norm", "pullback"): Row(9, 9, 9, 9, SINGULAR),
     ("spectral-norm-bound", "forward"): Row(4, 4, None, None, SINGULAR),
     ("spectral-norm-bound", "inverse"): Row(0, 0, None, None, SINGULAR),
-    ("spectral-norm-bound", "pullback"): Row(9, 9, None, None, SINGULAR),
+    ("spectral-norm-bound", "pullback"): Row(12, 4, None, None, SINGULAR),
 }
