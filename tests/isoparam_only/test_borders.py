@@ -44,6 +44,12 @@ DISTANCES = [
     (iso.SpectralNorm(), [[1.0, 0.0], [0.0, 0.5]], INF),
     (iso.CholeskyCorrelation(), [[1.0, 0.0], [0.6, 0.8]], 0.8),
     (iso.Correlation(), [[1.0, 0.0], [0.0, 1.0]], 1.0),
+    (iso.Fixed([1.0, 2.0]), [1.0, 2.0], INF),
+    (iso.Tied("other"), [1.0, 2.0], INF),
+    (iso.Masked([True, False], iso.Positive()), [0.25, 0.0], 0.25),
+    (iso.Compose(iso.Affine(1.0, 2.0), iso.Simplex()), [2.0, 1.5, 1.5], 0.5),
+    (iso.Concatenate((iso.Simplex(), iso.Positive()), (2, 1)), [0.5, 0.5, 0.125], 0.125),
+    (iso.Stack((iso.Positive(), iso.Interval(-1.0, 1.0))), [0.5, 0.75], 0.25),
 ]
 
 
