@@ -64,7 +64,7 @@ def plane_numbers(normal: FrozenArray, offset: float, dtype: type[np.floating]) 
     foot = [b * entry / square for entry in a]
     if abs(b) > 2 ** (np.finfo(dtype).maxexp - 8):
         raise SpecError(f"offset={offset!r} puts the plane beyond the numbers of {np.dtype(dtype).name}; use another unit")
-    return PlaneNumbers(
+    parts = (
         *_in_thirds(a, dtype),
         float(b),
         *_twice([entry / square for entry in a], dtype),
@@ -77,6 +77,7 @@ def plane_numbers(normal: FrozenArray, offset: float, dtype: type[np.floating]) 
         pivot,
         square == a[pivot] ** 2,
     )
+    return PlaneNumbers(*parts)
 
 
 def _twice(numbers: list[Fraction], dtype: type[np.floating]) -> tuple[np.ndarray, np.ndarray]:

@@ -23,6 +23,7 @@ class Measured(NamedTuple):
 
 
 def measured(x: Array) -> Measured:
+    """The length of x along the last axis, and what it is made of."""
     power = power_below(x)
     u = times_power(x, 1 / power)
     zero = torch.amax(torch.abs(u), dim=-1, keepdim=True) < 1e-18  # the smallest subnormal number gives more
