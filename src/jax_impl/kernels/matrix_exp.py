@@ -59,18 +59,28 @@ def _pulled(a: Array, value: Array, cotangent: Array, exp: Callable[[Array], Arr
     return _series(along, small, 1.0)
 
 
-@with_rule(
-    push=lambda a, y, tangent: _pushed(a, y, tangent, _plain_exp),
-    pull=lambda a, y, cotangent: _pulled(a, y, cotangent, _plain_exp),
-)
+def _push_plain(a: Array, value: Array, tangent: Array) -> Array:
+    return _pushed(a, value, tangent, _plain_exp)
+
+
+def _pull_plain(a: Array, value: Array, cotangent: Array) -> Array:
+    return _pulled(a, value, cotangent, _plain_exp)
+
+
+@with_rule(push=_push_plain, pull=_pull_plain)
 def _plain_exp(a: Array) -> Array:
     return _by_frame(a, _plain)
 
 
-@with_rule(
-    push=lambda a, y, tangent: _pushed(a, y, tangent, _refined_exp),
-    pull=lambda a, y, cotangent: _pulled(a, y, cotangent, _refined_exp),
-)
+def _push_refined(a: Array, value: Array, tangent: Array) -> Array:
+    return _pushed(a, value, tangent, _refined_exp)
+
+
+def _pull_refined(a: Array, value: Array, cotangent: Array) -> Array:
+    return _pulled(a, value, cotangent, _refined_exp)
+
+
+@with_rule(push=_push_refined, pull=_pull_refined)
 def _refined_exp(a: Array) -> Array:
     return _by_frame(a, _refined)
 
