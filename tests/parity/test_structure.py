@@ -97,8 +97,14 @@ def test_projected_training_keeps_constants_and_ties(backend):
 
 
 WRONG = {
-    "another value": ({"init": INIT | {"free": 0.0, "copy": np.ones((3, 3))}}, "its value is not equal to the transpose of 'encoder'"),
-    "another shape": ({"init": INIT | {"free": 0.0, "copy": np.ones((2, 3))}}, "has the shape (3, 3), and the value has (2, 3)"),
+    "another value": (
+        {"init": INIT | {"free": 0.0, "copy": np.ones((3, 3))}},
+        "its value is not equal to the transpose of 'encoder'",
+    ),
+    "another shape": (
+        {"init": INIT | {"free": 0.0, "copy": np.ones((2, 3))}},
+        "has the shape (3, 3), and the value has (2, 3)",
+    ),
     "unknown": ({"constraints": CONSTRAINTS | {"copy": iso.Tied("encodr")}}, "did you mean 'encoder'?"),
     "itself": ({"constraints": CONSTRAINTS | {"copy": iso.Tied("copy")}}, "leads back to itself"),
     "several": ({"constraints": CONSTRAINTS | {"copy": iso.Tied("*coder")}}, "which matches"),

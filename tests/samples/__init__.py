@@ -36,6 +36,7 @@ SAMPLES = (
     *norms.ROWS,
     *structure.ROWS,
 )
+MAPS = tuple(sample for sample in SAMPLES if not sample.like)  # one for each map: the others only add a bound or an axis
 SCALARS = tuple(sample for sample in SAMPLES if sample.is_scalar)
 # Vector specs of any length and with an axis: the others are tried with all that are not scalar.
 VECTORS = tuple(s for s in SAMPLES if s.spec.kind == "vector" and "axis" in vars(s.spec) and s.spec.own_shape is None)
@@ -48,6 +49,7 @@ UNSAMPLED = {
 
 __all__ = [
     "DTYPES",
+    "MAPS",
     "MATRICES",
     "REACH",
     "SAMPLES",
