@@ -19,10 +19,10 @@ from oracle.exact import FORMULAS, exact
 
 __all__ = [
     "FORMULAS",
-    "exact",
     "balls",
     "correlation",
     "covariance",
+    "exact",
     "norms",
     "planes",
     "rotations",
