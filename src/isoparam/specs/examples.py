@@ -2,18 +2,57 @@
 
 from typing import NamedTuple
 
-from isoparam.specs.affine import Affine
+from isoparam.specs import (
+    Affine,
+    Box,
+    CholeskyCorrelation,
+    CholeskyCovariance,
+    Circular,
+    ColumnStochastic,
+    Compose,
+    Concatenate,
+    Correlation,
+    Covariance,
+    Fixed,
+    FrozenArray,
+    GreaterThan,
+    HalfSpace,
+    Hyperplane,
+    Interval,
+    L1Ball,
+    L2Ball,
+    LessThan,
+    LInfBall,
+    LowerTriangular,
+    LowRankCovariance,
+    Masked,
+    MaxNorm,
+    Ordered,
+    OrderedInterval,
+    Orthogonal,
+    Positive,
+    PositiveOrdered,
+    Real,
+    RowStochastic,
+    Simplex,
+    SkewSymmetric,
+    SoftmaxSimplex,
+    SpecialOrthogonal,
+    SpectralNorm,
+    Stack,
+    StationaryAR,
+    StickBreakingSimplex,
+    Stiefel,
+    SumToZero,
+    SumToZeroMatrix,
+    Symmetric,
+    Tied,
+    UnitInterval,
+    UnitNorm,
+    UnitVector,
+    WeightNorm,
+)
 from isoparam.specs.base import Shape, Spec
-from isoparam.specs.blocks import Concatenate, Stack
-from isoparam.specs.box import Box
-from isoparam.specs.circular import Circular
-from isoparam.specs.compose import Compose
-from isoparam.specs.norms import MaxNorm, SpectralNorm, UnitNorm, WeightNorm
-from isoparam.specs.scalar import GreaterThan, Interval, LessThan, Positive, Real, UnitInterval
-from isoparam.specs.simplexes import OrderedInterval, SoftmaxSimplex, StickBreakingSimplex
-from isoparam.specs.stochastic import ColumnStochastic, RowStochastic, SumToZeroMatrix
-from isoparam.specs.structure import Fixed, Masked, Tied
-from isoparam.specs.vector import Ordered, PositiveOrdered, Simplex, SumToZero, UnitVector
 
 
 class Example(NamedTuple):
@@ -32,7 +71,7 @@ _EXAMPLES = (
     Example(Interval(-1.0, 2.0), (1,)),
     Example(UnitInterval(), (1,)),
     Example(Circular(), (1,)),
-    Example(Box([0.0, 0.5], [1.0, float("inf")]), (2,)),
+    Example(Box(FrozenArray([0.0, 0.5]), FrozenArray([1.0, float("inf")])), (2,)),
     Example(Simplex(), (3,)),
     Example(Ordered(), (3,)),
     Example(PositiveOrdered(), (3,)),
@@ -44,13 +83,30 @@ _EXAMPLES = (
     Example(RowStochastic(), (2, 2)),
     Example(ColumnStochastic(), (2, 2)),
     Example(SumToZeroMatrix(), (2, 2)),
+    Example(L1Ball(), (2,)),
+    Example(L2Ball(), (2,)),
+    Example(LInfBall(), (2,)),
+    Example(StationaryAR(), (2,)),
+    Example(Hyperplane(FrozenArray([1.0, 2.0, 2.0]), 1.0), (3,)),
+    Example(HalfSpace(FrozenArray([1.0, 1.0]), 1.0), (2,)),
+    Example(LowerTriangular(), (2, 2)),
+    Example(Symmetric(), (2, 2)),
+    Example(SkewSymmetric(), (2, 2)),
+    Example(CholeskyCovariance(), (2, 2)),
+    Example(Covariance(), (2, 2)),
+    Example(LowRankCovariance(1), (2, 2)),
+    Example(CholeskyCorrelation(), (3, 3)),
+    Example(Correlation(), (3, 3)),
+    Example(Orthogonal(), (2, 2)),
+    Example(SpecialOrthogonal(), (3, 3)),
+    Example(Stiefel(columns=1), (3, 1)),
     Example(UnitNorm(), (3,)),
     Example(MaxNorm(), (2,)),
     Example(WeightNorm(), (3,)),
     Example(SpectralNorm(), (2, 2)),
-    Example(Fixed([1.0, 2.0]), (2,)),
+    Example(Fixed(FrozenArray([1.0, 2.0])), (2,)),
     Example(Tied("other"), (2,)),
-    Example(Masked([True, False, True], Positive(), fill=0.5), (3,)),
+    Example(Masked(FrozenArray([1.0, 0.0, 1.0]), Positive(), fill=0.5), (3,)),
     Example(Compose(Affine(0.0, 2.0), Simplex()), (3,)),
     Example(Concatenate((Simplex(), Positive()), (2, 1)), (3,)),
     Example(Stack((Positive(), Interval(-1.0, 1.0))), (2,)),

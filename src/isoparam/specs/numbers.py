@@ -185,15 +185,15 @@ class RoomNumbers(NamedTuple):
 @lru_cache(maxsize=256)
 def room_numbers(low: float, high: float, min_gap: float, count: int, dtype: type[np.floating]) -> RoomNumbers:
     """The numbers of an ordered interval with `count` entries, in a dtype; SpecError where no room is left there."""
-    bounds, gap = [float(bound_in(bound, dtype)) for bound in (low, high)], float(bound_in(min_gap, dtype))
-    room = (bounds[1] - bounds[0]) - (count + 1) * gap
-    top = np.asarray(bounds[1] - (count + 1) * gap).astype(dtype)
+    bottom, ceiling, gap = (float(bound_in(bound, dtype)) for bound in (low, high, min_gap))
+    room = (ceiling - bottom) - (count + 1) * gap
+    top = np.asarray(ceiling - (count + 1) * gap).astype(dtype)
     with np.errstate(over="ignore"):
         room_there = np.asarray(room).astype(dtype)
-    if not (room_there > 0 and np.isfinite(room_there) and top > bounds[0]):
+    if not (room_there > 0 and np.isfinite(room_there) and top > bottom):
         raise SpecError(
             f"low={low!r}, high={high!r} and {count + 1} gaps of {min_gap!r} leave no room, or one that overflows, in "
             f"{np.dtype(dtype).name}; use a wider dtype, or other bounds"
         )
     gaps = (gap * np.arange(1, count + 1)).astype(dtype)
-    return RoomNumbers(*bounds, gap, gaps, float(room_there), float(np.log(room)), float(top))
+    return RoomNumbers(bottom, ceiling, gap, gaps, float(room_there), float(np.log(room)), float(top))

@@ -64,7 +64,7 @@ def plane_numbers(normal: FrozenArray, offset: float, dtype: type[np.floating]) 
     foot = [b * entry / square for entry in a]
     if abs(b) > 2 ** (np.finfo(dtype).maxexp - 8):
         raise SpecError(f"offset={offset!r} puts the plane beyond the numbers of {np.dtype(dtype).name}; use another unit")
-    parts = (
+    parts: tuple[Any, ...] = (
         *_in_thirds(a, dtype),
         float(b),
         *_twice([entry / square for entry in a], dtype),

@@ -82,7 +82,8 @@ def between_slope(raw: Array, half: Any, rate: float, steep: bool) -> Array:
     """d value / d raw of `between`: half 2 rate e/(1 + e)^2."""
     x = rate * raw
     s = smaller(x)
-    slope = half * ((2 * rate) * (s - s * s))
+    double = (2 * rate) * s  # inside of the difference, where no compiler multiplies it with a half that is huge
+    slope = half * (double - double * s)
     return _steep(x, half, 2 * rate, slope) if steep else slope
 
 
@@ -111,7 +112,8 @@ def between(
         rise = jnp.where((raw > -1e-30) & (raw < 1e-30), (half * (rate / 2)) * raw, rise)
     if form == "odd":
         return rise if rate == 2.0 else shielded(mid, raw) + rise  # tanh(-0.0) is -0.0, this is 0.0
-    gap = half * (2 * smaller(x))
+    gap = half * smaller(x)
+    gap = gap + gap
     gap = _steep(x, half, 2.0, gap) if steep else gap
     outer = jnp.where(x < 0, low + gap, high - gap)
     return jnp.where((x > -1) & (x < 1), mid + (shielded(mid_tail, raw) + rise), outer) if crosses else outer
