@@ -5,7 +5,7 @@ A new spec class fails `test_every_spec_has_a_sample_row` and `test_every_spec_h
 `test_every_spec_class_is_in_the_catalogue` until it is listed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import pytest
 
@@ -25,19 +25,29 @@ def test_every_spec_has_a_sample_row() -> None:
 
 
 def test_every_link_has_a_sample_row() -> None:
+    from isoparam.specs.balls import RADIAL_LINKS
+    from isoparam.specs.correlation import LINKS
     from isoparam.specs.scalar import HALF_LINE_LINKS, INTERVAL_LINKS
 
-    links = {(type(sample.spec), sample.spec.link) for sample in SAMPLES if "link" in vars(sample.spec)}
-    half_line = (iso.Positive, iso.GreaterThan, iso.LessThan, iso.Ordered, iso.PositiveOrdered)
-    assert links == {(spec, link) for spec in half_line for link in HALF_LINE_LINKS} | {
-        (iso.Interval, link) for link in INTERVAL_LINKS
+    half_line = (iso.Positive, iso.GreaterThan, iso.LessThan, iso.Ordered, iso.PositiveOrdered, iso.HalfSpace)
+    known = {
+        **dict.fromkeys((*half_line, iso.CholeskyCovariance, iso.Covariance), HALF_LINE_LINKS),
+        **dict.fromkeys((iso.CholeskyCorrelation, iso.Correlation), LINKS),
+        **dict.fromkeys((iso.L2Ball, iso.MaxNorm), RADIAL_LINKS),
+        iso.L1Ball: (*RADIAL_LINKS, "stick"),
+        iso.Interval: INTERVAL_LINKS,
     }
+    assert set(known) == {spec_type for spec_type in iso.catalogue() if "link" in {entry.name for entry in fields(spec_type)}}
+    links = {(type(sample.spec), vars(sample.spec)["link"]) for sample in SAMPLES if "link" in vars(sample.spec)}
+    assert links == {(spec_type, link) for spec_type, chosen in known.items() for link in chosen}
 
 
 def test_every_spec_has_an_oracle_formula() -> None:
     assert set(FORMULAS) == set(iso.catalogue()) - set(UNSAMPLED)
     for spec_type, formula in FORMULAS.items():
-        lacks = [verb for verb in QUESTIONS if not callable(getattr(formula, verb, None))]
+        asked = {verb for sample in SAMPLES if type(sample.spec) is spec_type for verb in QUESTIONS if sample.has(verb)}
+        lacks = [verb for verb in asked if not callable(getattr(formula, verb, None))]
+        assert asked, f"{spec_type.__name__} has no verb that a formula could be asked"
         assert not lacks, f"the formula of {spec_type.__name__} lacks {lacks}"
 
 

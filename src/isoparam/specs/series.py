@@ -71,7 +71,9 @@ class StationaryAR(VectorSpec):
         return np.concatenate(found[::-1], axis=-1)
 
     def border(self, value: np.ndarray) -> Border:
-        return Border(1 - np.abs(self.partial(value)))
+        room = 1 - np.abs(self.partial(value))
+        # Behind a partial autocorrelation of exactly -1 or 1 there are no others: nan of numbers stands for that border.
+        return Border(np.where(np.isnan(room) & np.isfinite(value).all(-1, keepdims=True), 0.0, room))
 
     def _cure(self, wrong: np.ndarray) -> str:
         worst = np.abs(self.partial(wrong))
