@@ -10,6 +10,14 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
         "settings_for",
     ): "JAX can forbid float64 and broadcasting between ranks, which rules and derivatives need; torch has no such settings",
     (
+        "kernels/sums.py",
+        "doubled",
+    ): "torch computes float32 through float64 where the device has it; a JAX program may have none",
+    (
+        "kernels/sums.py",
+        "parted",
+    ): "torch computes float32 through float64 where the device has it; a JAX program may have none",
+    (
         "flat.py",
         "setting",
     ): "JAX chooses float64 and the device for a block of code; torch says both at every tensor",
