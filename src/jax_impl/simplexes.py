@@ -77,7 +77,8 @@ class OrderedIntervalRule(Rule[Array]):
             jnp.concatenate([value, ends + n.high], axis=-1), -jnp.concatenate([ends + n.low, value], axis=-1)
         )
         rise, second = two_sum(rise, ends - n.min_gap)
-        return helmert_log(rise + (error + second))
+        rise, tail = two_sum(rise, error + second)
+        return helmert_log(rise, tail)
 
     @staticmethod
     def log_abs_det(spec: OrderedInterval, raw: Array) -> Array:

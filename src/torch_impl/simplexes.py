@@ -75,7 +75,8 @@ class OrderedIntervalRule(Rule[Array]):
         ends = torch.zeros_like(value[..., :1])
         rise, error = two_sum(torch.cat([value, ends + n.high], dim=-1), -torch.cat([ends + n.low, value], dim=-1))
         rise, second = two_sum(rise, ends - n.min_gap)
-        return helmert_log(rise + (error + second))
+        rise, tail = two_sum(rise, error + second)
+        return helmert_log(rise, tail)
 
     @staticmethod
     def log_abs_det(spec: OrderedInterval, raw: Array) -> Array:

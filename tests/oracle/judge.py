@@ -134,14 +134,14 @@ def true_hessian(sample: Sample, raw: np.ndarray, cotangent: np.ndarray) -> np.n
     core, event = (raw.shape, raw.shape) if sample.is_scalar else (sample.core, sample.spec.value_shape(sample.core))
     weights = _in_rows(as_exact(cotangent), event)
     columns = []
-    with mp.workdps(200):
-        step = mp.mpf(10) ** -60
+    with mp.workdps(600):
+        step, tiny = mp.mpf(10) ** -160, mp.mpf(10) ** -309  # differences of 600 digits are noise below that, as of step^2
         for j in range(raw.size):
             up, down = as_exact(raw), as_exact(raw)
             up[j], down[j] = up[j] + step, down[j] - step
             pair = (formula.pullback(sample.spec, _in_rows(side, core), weights, *bounds) for side in (up, down))
             slopes = ((a - b) / (2 * step) for a, b in zip(*pair, strict=True))
-            columns.append([slope if abs(slope) > step else mp.mpf(0) for slope in slopes])  # the rest is 200-digit noise
+            columns.append([slope if abs(slope) > tiny else mp.mpf(0) for slope in slopes])
     return np.stack([rounded(column, raw.dtype.name) for column in columns])
 
 

@@ -18,18 +18,14 @@ Kind = Literal["scalar", "vector", "matrix", "structure"]
 class FrozenArray:
     """A read-only float64 array that hashes and compares by content, so that specs stay static under jit and compile."""
 
-    __slots__ = ("_hash", "data")
+    __slots__ = ("_hash", "data", "shape")
 
     def __init__(self, data: Any) -> None:
         array = np.array(data, dtype=np.float64)
         array.setflags(write=False)
         self.data = array
+        self.shape: Shape = array.shape  # a tuple of its own: torch.compile makes a tensor of an array that it sees read
         self._hash = hash((array.shape, (array + 0.0).tobytes()))  # + 0.0: equal arrays may hold 0.0 and -0.0
-
-    @property
-    def shape(self) -> Shape:
-        """Shape of the array."""
-        return self.data.shape
 
     def __hash__(self) -> int:
         return self._hash

@@ -1,5 +1,7 @@
 """Maps through the Helmert matrix H, whose orthonormal rows sum to 0, along the last axis."""
 
+from typing import Any
+
 import torch
 from torch import Tensor as Array
 
@@ -47,10 +49,12 @@ def helmert_logsumexp(x: Array) -> Array:
     return (peak + log(sum_once(weights + weights * rest)))[..., 0]
 
 
-def helmert_log(y: Array) -> Array:
-    """H log y: the inverse of `helmert_softmax`, free of the scale of y."""
+def helmert_log(y: Array, tail: Any = 0.0) -> Array:
+    """H log(y + tail): the inverse of `helmert_softmax`, free of the scale of y; `tail` is the rounding error of y."""
     top = torch.amax(y, dim=-1, keepdim=True)
-    logs = log_ratio(y, top, y - top, y + top)
+    largest = torch.arange(y.shape[-1], device=y.device) == torch.argmax(y, dim=-1, keepdim=True)
+    tail = tail - torch.sum(torch.where(largest, tail, torch.zeros_like(y)), dim=-1, keepdim=True)
+    logs = log_ratio(y, top, (y - top) + tail, y + top)
     return _helmert(logs, cumsum(logs))
 
 
