@@ -5,7 +5,6 @@ from jax import Array
 
 from isoparam.rules import Rule, absent
 from isoparam.specs import StationaryAR
-from jax_impl.kernels.elementary import tanh
 from jax_impl.kernels.hyperbolic import far_atanh, log_less_tanh, log_sech2
 from jax_impl.kernels.levinson import levinson, levinson_inverse
 from jax_impl.kernels.sums import sum_once
@@ -16,12 +15,12 @@ from jax_impl.registry import RULES
 class StationaryARRule(Rule[Array]):
     @staticmethod
     def forward(spec: StationaryAR, raw: Array) -> Array:
-        return levinson(tanh(raw))
+        return levinson(raw)
 
     @staticmethod
     def inverse(spec: StationaryAR, value: Array) -> Array:
-        r = levinson_inverse(value)
-        return far_atanh(jnp.ones_like(r), r, 1 + r, 1 - r)
+        r, more, less = levinson_inverse(value)
+        return far_atanh(jnp.ones_like(r), r, more, less)
 
     @staticmethod
     def log_abs_det(spec: StationaryAR, raw: Array) -> Array:
@@ -34,4 +33,4 @@ class StationaryARRule(Rule[Array]):
 
     @staticmethod
     def contains(spec: StationaryAR, value: Array, eps: float) -> Array:
-        return jnp.all(jnp.abs(levinson_inverse(value)) < 1, axis=-1)
+        return jnp.all(jnp.abs(levinson_inverse(value)[0]) < 1, axis=-1)

@@ -5,7 +5,6 @@ from torch import Tensor as Array
 
 from isoparam.rules import Rule, absent
 from isoparam.specs import StationaryAR
-from torch_impl.kernels.elementary import tanh
 from torch_impl.kernels.hyperbolic import far_atanh, log_less_tanh, log_sech2
 from torch_impl.kernels.levinson import levinson, levinson_inverse
 from torch_impl.kernels.sums import sum_once
@@ -16,12 +15,12 @@ from torch_impl.registry import RULES
 class StationaryARRule(Rule[Array]):
     @staticmethod
     def forward(spec: StationaryAR, raw: Array) -> Array:
-        return levinson(tanh(raw))
+        return levinson(raw)
 
     @staticmethod
     def inverse(spec: StationaryAR, value: Array) -> Array:
-        r = levinson_inverse(value)
-        return far_atanh(torch.ones_like(r), r, 1 + r, 1 - r)
+        r, more, less = levinson_inverse(value)
+        return far_atanh(torch.ones_like(r), r, more, less)
 
     @staticmethod
     def log_abs_det(spec: StationaryAR, raw: Array) -> Array:
@@ -34,4 +33,4 @@ class StationaryARRule(Rule[Array]):
 
     @staticmethod
     def contains(spec: StationaryAR, value: Array, eps: float) -> Array:
-        return torch.all(torch.abs(levinson_inverse(value)) < 1, dim=-1)
+        return torch.all(torch.abs(levinson_inverse(value)[0]) < 1, dim=-1)

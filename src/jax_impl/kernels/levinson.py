@@ -9,39 +9,82 @@ from typing import Any
 import jax.numpy as jnp
 from jax import Array, lax
 
+from jax_impl.kernels.elementary import shielded, tanh, two_sum
+from jax_impl.kernels.exact_sums import two_product
+from jax_impl.kernels.links import sigmoid
 
-def levinson(r: Array) -> Array:
-    """The coefficients phi of partial autocorrelations r, along the last axis."""
+Pair = tuple[Array, Array]
+
+
+def levinson(raw: Array) -> Array:
+    """The coefficients phi of partial autocorrelations tanh(raw), along the last axis."""
     # twin: torch loops in Python, JAX in a scan, whose program does not grow with the number of coefficients.
-    first = jnp.concatenate([jnp.ones_like(r[..., :1]), jnp.zeros_like(r)], axis=-1)
+    # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
+    links = jnp.stack([tanh(raw), 2 * sigmoid(-2 * raw), 2 * sigmoid(2 * raw)])
+    first = jnp.concatenate([jnp.ones_like(raw[..., :1]), jnp.zeros_like(raw)], axis=-1)
 
-    def step(carry: Any, r: Array) -> Any:
-        return _step(*carry, r), None
+    def step(carry: Any, links: Array) -> Any:
+        return _step(*carry, links), None
 
-    (ahead, _), _ = lax.scan(step, (first, first), jnp.moveaxis(r, -1, 0)[..., None])
+    (ahead, _), _ = lax.scan(step, (first, first), jnp.moveaxis(links, -1, 0)[..., None])
     return -ahead[..., 1:]
 
 
-def levinson_inverse(phi: Array) -> Array:
-    """The partial autocorrelations of coefficients; of size 1 or more, or not finite, where phi is not stationary."""
+def levinson_inverse(phi: Array) -> tuple[Array, Array, Array]:
+    """The partial autocorrelations r of coefficients, 1 + r and 1 - r; r is of size 1 or more, or not finite, where phi is
+    not stationary. To twice the precision, since rounding errors grow with prod 1/(1 - r_k^2).
+    """
     # twin: torch loops in Python, JAX in a scan, whose program does not grow with the number of coefficients.
+    # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
     ahead = jnp.concatenate([jnp.ones_like(phi[..., :1]), -phi], axis=-1)
+    rest = jnp.zeros_like(ahead)
 
     def step(carry: Any, _: None) -> Any:
         ahead, back, r = _step_back(*carry)
-        return (ahead, back), r
+        return (ahead, back), jnp.stack(r)
 
-    _, found = lax.scan(step, (ahead, jnp.flip(ahead, -1)), None, length=phi.shape[-1], reverse=True)
-    return jnp.moveaxis(found[..., 0], 0, -1)
+    start = ((ahead, rest), (jnp.flip(ahead, -1), rest))
+    _, found = lax.scan(step, start, None, length=phi.shape[-1], reverse=True)
+    r, more, less = jnp.moveaxis(found[..., 0], 0, -1)
+    return r, more, less
 
 
-def _step(ahead: Array, back: Array, r: Array) -> tuple[Array, Array]:
+def _step(ahead: Array, back: Array, links: Array) -> tuple[Array, Array]:
+    """One r more. Where r is near 1 or -1, the sum and the difference are multiplied by 1 - r and 1 + r, so that what is
+    left of terms that cancel is not lost with the last digits of r.
+    """
     moved = jnp.concatenate([jnp.zeros_like(back[..., :1]), back[..., :-1]], axis=-1)
-    return ahead - r * moved, moved - r * ahead
+    r, less, more = links
+    total, gap = less * (ahead + moved) / 2, more * (ahead - moved) / 2
+    far = jnp.abs(r) > 0.96875
+    return jnp.where(far, total + gap, ahead - r * moved), jnp.where(far, total - gap, moved - r * ahead)
 
 
-def _step_back(ahead: Array, back: Array) -> tuple[Array, Array, Array]:
-    r = -back[..., :1]
-    room = (1 - r) * (1 + r)
-    moved = (back + r * ahead) / room
-    return (ahead + r * back) / room, jnp.concatenate([moved[..., 1:], jnp.zeros_like(r)], axis=-1), r
+def _step_back(ahead: Pair, back: Pair) -> tuple[Pair, Pair, tuple[Array, Array, Array]]:
+    r = (-back[0][..., :1], -back[1][..., :1])
+    one = shielded(1.0, r[0])
+    less, more = _plus((one, 0 * one), (-r[0], -r[1])), _plus((one, 0 * one), r)
+    room = _times(less, more)
+    moved = _over(_plus(back, _times(r, ahead)), room)
+    ahead = _over(_plus(ahead, _times(r, back)), room)
+    behind = [jnp.concatenate([part[..., 1:], jnp.zeros_like(part[..., :1])], axis=-1) for part in moved]
+    return ahead, (behind[0], behind[1]), (r[0], more[0], less[0])
+
+
+def _plus(a: Pair, b: Pair) -> Pair:
+    total, error = two_sum(a[0], b[0])
+    rest, last = two_sum(a[1], b[1])
+    total, error = two_sum(total, error + rest)
+    return two_sum(total, error + last)
+
+
+def _times(a: Pair, b: Pair) -> Pair:
+    total, error = two_product(a[0], b[0])
+    return two_sum(total, error + (a[0] * b[1] + a[1] * b[0]))
+
+
+def _over(a: Pair, b: Pair) -> Pair:
+    ratio = a[0] / b[0]
+    there, error = two_product(ratio, b[0])
+    left = ((a[0] - there) - error) + (a[1] - ratio * b[1])
+    return two_sum(ratio, left / b[0])

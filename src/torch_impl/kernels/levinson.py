@@ -7,35 +7,80 @@ ahead - r z back of the one and z back - r ahead of the other, where z moves ent
 import torch
 from torch import Tensor as Array
 
+from torch_impl.kernels.elementary import tanh, two_sum
+from torch_impl.kernels.exact_sums import two_product
+from torch_impl.kernels.links import sigmoid
+from torch_impl.kernels.sums import doubled
 
-def levinson(r: Array) -> Array:
-    """The coefficients phi of partial autocorrelations r, along the last axis."""
+Pair = tuple[Array, Array]
+
+
+def levinson(raw: Array) -> Array:
+    """The coefficients phi of partial autocorrelations tanh(raw), along the last axis."""
     # twin: torch loops in Python, JAX in a scan, whose program does not grow with the number of coefficients.
-    first = torch.nn.functional.pad(torch.ones_like(r[..., :1]), (0, r.shape[-1]))
+    # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
+    wide = raw.double() if doubled(raw) else raw
+    links = torch.stack([tanh(wide), 2 * sigmoid(-2 * wide), 2 * sigmoid(2 * wide)])
+    first = torch.nn.functional.pad(torch.ones_like(wide[..., :1]), (0, raw.shape[-1]))
     ahead, back = first, first
-    for k in range(r.shape[-1]):
-        ahead, back = _step(ahead, back, r[..., k : k + 1])
-    return -ahead[..., 1:]
+    for k in range(raw.shape[-1]):
+        ahead, back = _step(ahead, back, links[..., k : k + 1])
+    return -ahead[..., 1:].to(raw.dtype)
 
 
-def levinson_inverse(phi: Array) -> Array:
-    """The partial autocorrelations of coefficients; of size 1 or more, or not finite, where phi is not stationary."""
+def levinson_inverse(phi: Array) -> tuple[Array, Array, Array]:
+    """The partial autocorrelations r of coefficients, 1 + r and 1 - r; r is of size 1 or more, or not finite, where phi is
+    not stationary. To twice the precision, since rounding errors grow with prod 1/(1 - r_k^2).
+    """
     # twin: torch loops in Python, JAX in a scan, whose program does not grow with the number of coefficients.
-    ahead = torch.cat([torch.ones_like(phi[..., :1]), -phi], dim=-1)
-    back, found = torch.flip(ahead, (-1,)), []
+    # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
+    wide = phi.double() if doubled(phi) else phi
+    ahead = torch.cat([torch.ones_like(wide[..., :1]), -wide], dim=-1)
+    rest = torch.zeros_like(ahead)
+    there, back, found = (ahead, rest), (torch.flip(ahead, (-1,)), rest), []
     for _ in range(phi.shape[-1]):
-        ahead, back, r = _step_back(ahead, back)
-        found.append(r)
-    return torch.cat(found[::-1], dim=-1)
+        there, back, r = _step_back(there, back)
+        found.append(torch.stack(r))
+    r, more, less = torch.cat(found[::-1], dim=-1).to(phi.dtype)
+    return r, more, less
 
 
-def _step(ahead: Array, back: Array, r: Array) -> tuple[Array, Array]:
+def _step(ahead: Array, back: Array, links: Array) -> tuple[Array, Array]:
+    """One r more. Where r is near 1 or -1, the sum and the difference are multiplied by 1 - r and 1 + r, so that what is
+    left of terms that cancel is not lost with the last digits of r.
+    """
     moved = torch.nn.functional.pad(back[..., :-1], (1, 0))
-    return ahead - r * moved, moved - r * ahead
+    r, less, more = links
+    total, gap = less * (ahead + moved) / 2, more * (ahead - moved) / 2
+    far = torch.abs(r) > 0.96875
+    return torch.where(far, total + gap, ahead - r * moved), torch.where(far, total - gap, moved - r * ahead)
 
 
-def _step_back(ahead: Array, back: Array) -> tuple[Array, Array, Array]:
-    r = -back[..., :1]
-    room = (1 - r) * (1 + r)
-    moved = (back + r * ahead) / room
-    return (ahead + r * back) / room, torch.nn.functional.pad(moved[..., 1:], (0, 1)), r
+def _step_back(ahead: Pair, back: Pair) -> tuple[Pair, Pair, tuple[Array, Array, Array]]:
+    r = (-back[0][..., :1], -back[1][..., :1])
+    one = torch.ones_like(r[0])
+    less, more = _plus((one, 0 * one), (-r[0], -r[1])), _plus((one, 0 * one), r)
+    room = _times(less, more)
+    moved = _over(_plus(back, _times(r, ahead)), room)
+    ahead = _over(_plus(ahead, _times(r, back)), room)
+    behind = [torch.nn.functional.pad(part[..., 1:], (0, 1)) for part in moved]
+    return ahead, (behind[0], behind[1]), (r[0], more[0], less[0])
+
+
+def _plus(a: Pair, b: Pair) -> Pair:
+    total, error = two_sum(a[0], b[0])
+    rest, last = two_sum(a[1], b[1])
+    total, error = two_sum(total, error + rest)
+    return two_sum(total, error + last)
+
+
+def _times(a: Pair, b: Pair) -> Pair:
+    total, error = two_product(a[0], b[0])
+    return two_sum(total, error + (a[0] * b[1] + a[1] * b[0]))
+
+
+def _over(a: Pair, b: Pair) -> Pair:
+    ratio = a[0] / b[0]
+    there, error = two_product(ratio, b[0])
+    left = ((a[0] - there) - error) + (a[1] - ratio * b[1])
+    return two_sum(ratio, left / b[0])
