@@ -19,10 +19,12 @@ def positive_definite(value: np.ndarray) -> np.ndarray:
 
 
 def of_two_lengths(value: np.ndarray) -> np.ndarray:
-    """Matrices of rank 2 whose eigenvalues are well apart, so that their eigenvectors are no matter of rounding."""
-    found = np.linalg.eigvalsh(value.astype(np.float64))[:, ::-1][:, :3]
-    gaps = -np.diff(np.pad(found[:, :2], ((0, 0), (0, 1))), axis=-1)
-    return (found[:, 0] > 0) & (gaps > 0.1 * found[:, :1]).all(-1)
+    """Matrices of rank 2 whose eigenvectors are no matter of rounding: eigenvalues well apart, and the largest entry of each
+    eigenvector, which is the positive one, larger than the next by more than rounding."""
+    found, vectors = (part[..., ::-1][..., :2] for part in np.linalg.eigh(value.astype(np.float64)))
+    gaps = -np.diff(np.pad(found, ((0, 0), (0, 1))), axis=-1)
+    first, second = np.moveaxis(np.sort(np.abs(vectors), axis=-2)[:, ::-1][:, :2], 1, 0)
+    return (found[:, 0] > 0) & (gaps > 0.1 * found[:, :1]).all(-1) & (first > 1.01 * second).all(-1)
 
 
 INDEFINITE = ([[1.0, 2.0], [2.0, 1.0]], [[1.0, 0.5], [0.0, 1.0]], [[np.nan, 0.0], [0.0, 1.0]], [[INF, 0.0], [0.0, 1.0]])
@@ -84,6 +86,7 @@ ROWS: tuple[Sample, ...] = (
         outside=([[1.0, 2.0], [2.0, 1.0]], np.eye(3).tolist(), [[np.nan, 0.0], [0.0, 1.0]], [[1.0, 0.5], [0.0, 1.0]]),
         raws=((2, 2), (3, 2), (6, 2)),
         usable=of_two_lengths,
+        back=12.0,  # eigenvectors to some eps, their root and its product: 9.0 in torch
         unique=False,
     ),
 )

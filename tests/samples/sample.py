@@ -34,6 +34,8 @@ class Sample:
         only_checked: whether the unchecked inverse is finite outside of the set too, being free of what is wrong there.
         smooth_at_zero: whether the map has a derivative at raw = 0, so that derivatives are compared there.
         kinks: whether the derivative jumps where one entry is 0 and another is not, so that it is not compared there.
+        back: ULP of the largest entry (of the entry itself, where entries are independent) by which forward(inverse(value))
+            may miss the value; more than 6 with a measured cause.
         condition: by how much rounding errors of the value grow in raw, where that is known to be much.
         reach: beyond which size of raw the value has no digits left.
         far: the size of the far raw numbers at which derivatives are compared.
@@ -54,6 +56,7 @@ class Sample:
     only_checked: bool = False
     smooth_at_zero: bool = True
     kinks: bool = False
+    back: float = 6.0
     condition: float = 1.0
     reach: float = INF
     far: float = 40.0
