@@ -39,8 +39,8 @@ def helmert_softmax_centred(x: Array) -> Array:
 
 
 @with_rule(
-    push=lambda x, y, tangent: jnp.sum(helmert_softmax_centred(x) * _helmert_transposed(tangent), axis=-1),
-    pull=lambda x, y, cotangent: _helmert_pull(helmert_softmax_centred(x)) * cotangent[..., None],
+    push=lambda x, y, tangent: jnp.sum(_weights(x) * _helmert_transposed(tangent), axis=-1),
+    pull=lambda x, y, cotangent: _helmert_pull(_weights(x)) * cotangent[..., None],
 )
 def helmert_logsumexp(x: Array) -> Array:
     """log sum exp(H^T x) along the last axis, which is -sum_k log(weight_k)/(n + 1), since H^T x sums to 0."""
@@ -75,6 +75,13 @@ def helmert_spread(x: Array) -> Array:
 def helmert_gather(x: Array) -> Array:
     """H x along the last axis: the inverse of `helmert_spread`."""
     return _helmert(x, cumsum(x))
+
+
+def _weights(x: Array) -> Array:
+    """softmax(H^T x) but for a constant, which H takes away: centred where nearly equal, whole where that loses small ones."""
+    excess = helmert_softmax_centred(x)
+    largest = jnp.max(excess, axis=-1, keepdims=True)
+    return jnp.where(largest * excess.shape[-1] > 1, helmert_softmax(x), excess)
 
 
 def _helmert_exponents(x: Array) -> tuple[Array, Array, Array]:
