@@ -6,6 +6,8 @@ PARITY    torch against JAX, in the same units, on a dense grid; measured, so th
 Each file holds the rows of the sample file of its name.
 """
 
+from typing import Literal
+
 from budgets import (
     balls,
     correlation,
@@ -40,6 +42,12 @@ FAMILIES = (
 )
 ACCURACY_EXCEPTIONS = {row: budget for family in FAMILIES for row, budget in family.ACCURACY.items()}
 PARITY = {row: budget for family in FAMILIES for row, budget in family.PARITY.items()}
+DERIVATIVES = {**rotations.DERIVATIVES}
+
+
+def derivative(sample: str, which: Literal["gradient", "hessian"]) -> Budget:
+    """What a derivative of the weighted sum of a value may miss the true one by, in every mode of both frameworks."""
+    return DERIVATIVES.get((sample, which), JACOBIAN if which == "gradient" else HESSIAN)
 
 
 def accuracy(backend: str, sample: str, verb: str) -> Budget:
@@ -47,4 +55,14 @@ def accuracy(backend: str, sample: str, verb: str) -> Budget:
     return ACCURACY_EXCEPTIONS.get((backend, sample, verb), ACCURACY[verb])
 
 
-__all__ = ["ACCURACY_EXCEPTIONS", "HESSIAN", "IN_COMPILE", "JACOBIAN", "PARITY", "Budget", "accuracy"]
+__all__ = [
+    "ACCURACY_EXCEPTIONS",
+    "DERIVATIVES",
+    "HESSIAN",
+    "IN_COMPILE",
+    "JACOBIAN",
+    "PARITY",
+    "Budget",
+    "accuracy",
+    "derivative",
+]

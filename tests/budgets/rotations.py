@@ -15,6 +15,12 @@ ACCURACY: dict[tuple[str, str, str], Budget] = {
     )
 }
 
+# (sample, "gradient" of a weighted sum or its "hessian"): what derivatives need beyond `JACOBIAN` and `HESSIAN`.
+DERIVATIVES: dict[tuple[str, str], Budget] = {
+    ("orthogonal-householder", "gradient"): Budget(8, "the derivative of a triangular system; measured 5.9 (n = 3)"),
+    ("orthogonal-householder", "hessian"): Budget(14, "that derivative once more; measured 11.1 (reverse over reverse)"),
+}
+
 # Measured maxima on the grids of tests/parity/backends.py, rounded up, and one more for other instruction sets.
 PARITY: dict[tuple[str, str], Row] = {
     (sample, verb): Row(2, 2, None, None, PRODUCTS)

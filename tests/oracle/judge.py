@@ -145,6 +145,11 @@ def true_hessian(sample: Sample, raw: np.ndarray, cotangent: np.ndarray) -> np.n
     return np.stack([rounded(column, raw.dtype.name) for column in columns])
 
 
+def hessian_unit(sample: Sample, raw: np.ndarray) -> float:
+    """The norm in which errors of second derivatives are counted where their own is smaller."""
+    return float(np.linalg.norm(true_jacobian(sample, raw))) if sample.even_at_ties else 0.0
+
+
 def _in_rows(numbers: list[Any], shape: tuple[int, ...]) -> list[Any]:
     """A flat list as the rows of a matrix, where the shape is one."""
     return numbers if len(shape) == 1 else [numbers[i * shape[1] : (i + 1) * shape[1]] for i in range(shape[0])]

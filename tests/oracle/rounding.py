@@ -40,14 +40,15 @@ def falsely_zero(got: np.ndarray, want: np.ndarray) -> np.ndarray:
     return (got == 0) & (np.abs(want) >= np.finfo(want.dtype).tiny)
 
 
-def normwise(got: np.ndarray, want: np.ndarray) -> float:
-    """||got - want|| / ||want|| in units of the machine epsilon, one vector each."""
+def normwise(got: np.ndarray, want: np.ndarray, least: float = 0.0) -> float:
+    """||got - want|| / ||want|| in units of the machine epsilon, one vector each; `least` in place of a smaller ||want||."""
     assert got.dtype == want.dtype, f"{got.dtype} came back for {want.dtype}"
     assert got.shape == want.shape, f"shape {got.shape} came back for {want.shape}"
     if not (np.isfinite(got) | ~np.isfinite(want)).all():
         return np.inf
-    scale = float(np.max(np.abs(want), initial=0.0))
+    scale = float(np.max(np.abs(want), initial=least))
     if scale < np.finfo(want.dtype).tiny:
         return 0.0 if float(np.max(np.abs(got), initial=0.0)) <= np.finfo(want.dtype).tiny else np.inf
     difference = np.linalg.norm((got.astype(np.float64) - want.astype(np.float64)) / scale)
-    return float(difference / np.linalg.norm(want.astype(np.float64) / scale) / np.finfo(want.dtype).eps)
+    size = max(np.linalg.norm(want.astype(np.float64) / scale), least / scale)
+    return float(difference / size / np.finfo(want.dtype).eps)

@@ -34,6 +34,8 @@ class Sample:
         only_checked: whether the unchecked inverse is finite outside of the set too, being free of what is wrong there.
         smooth_at_zero: whether the map has a derivative at raw = 0, so that derivatives are compared there.
         kinks: whether the derivative jumps where one entry is 0 and another is not, so that it is not compared there.
+        even_at_ties: whether second derivatives vanish at ties of the largest entries by symmetry, though their terms do not:
+            their errors are counted in eps of the first derivative there.
         back: ULP of the largest entry (of the entry itself, where entries are independent) by which forward(inverse(value))
             may miss the value; more than 6 with a measured cause.
         condition: by how much rounding errors of the value grow in raw, where that is known to be much.
@@ -56,6 +58,7 @@ class Sample:
     only_checked: bool = False
     smooth_at_zero: bool = True
     kinks: bool = False
+    even_at_ties: bool = False
     back: float = 6.0
     condition: float = 1.0
     reach: float = INF
