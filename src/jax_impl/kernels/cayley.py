@@ -83,7 +83,7 @@ def uncayley(value: Array, columns: int) -> Array:
     """
     upper = value[..., :columns, :]
     y, y_rest = _from_one(upper)
-    far = jnp.max(jnp.abs(y), axis=(-1, -2)) > 1 / (4 * jnp.finfo(value.dtype).eps)
+    far = jnp.max(jnp.abs(y), axis=(-1, -2)) > 1 / (4 * float(jnp.finfo(value.dtype).eps))
     turned, turned_rest = jnp.swapaxes(y, -1, -2), jnp.swapaxes(y_rest, -1, -2)
     square = take_strict(2 * ((turned - y) + (turned_rest - y_rest)).astype(value.dtype))
     times = small_product if columns <= WIDEST else jnp.matmul

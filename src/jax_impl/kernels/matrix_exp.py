@@ -200,7 +200,7 @@ def _log(value: Array) -> Array:
     wide = value.astype(jnp.float64)
     finite = jnp.all(jnp.isfinite(wide), axis=-1, keepdims=True).all(axis=-2, keepdims=True)
     frame, inner, sine, angle = _angles(jnp.where(finite, wide, 0.0))
-    half_turn = (angle > pi / 2) & (sine < 4 * jnp.finfo(value.dtype).eps)
+    half_turn = (angle > pi / 2) & (sine < 4 * float(jnp.finfo(value.dtype).eps))
     ratio = jnp.where(sine > 1e-8, angle / jnp.where(sine > 1e-8, sine, 1.0), 1.0)
     ratio = jnp.where(half_turn, jnp.nan, ratio)
     part = (wide - _turned(wide)) / 2
