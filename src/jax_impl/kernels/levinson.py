@@ -24,7 +24,8 @@ def levinson(raw: Array) -> Array:
     first = jnp.concatenate([jnp.ones_like(raw[..., :1]), jnp.zeros_like(raw)], axis=-1)
 
     def step(carry: Any, links: Array) -> Any:
-        return _step(*carry, links), None
+        ahead, back = carry
+        return _step(ahead, back, links), None
 
     (ahead, _), _ = lax.scan(step, (first, first), jnp.moveaxis(links, -1, 0)[..., None])
     return -ahead[..., 1:]

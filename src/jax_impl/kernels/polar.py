@@ -4,7 +4,10 @@ import jax.numpy as jnp
 from jax import Array, lax
 
 from jax_impl.kernels.derivatives import with_rule
-from jax_impl.kernels.pairs import in_float64
+from jax_impl.kernels.elementary import power_below
+from jax_impl.kernels.pairs import WIDEST, in_float64, product
+
+_LARGEST_STEP = 1e-3
 
 
 @in_float64
@@ -45,30 +48,53 @@ def _pull(x: Array, y: Array, cotangent: Array) -> Array:
 
 @with_rule(push=_push, pull=_pull)
 def _polar(point: Array) -> Array:
-    u, _, v = _decomposed(point)
-    return _given(point, u @ v)
+    wide, u, v = _decomposed(point)
+    return _given(point, _refined(wide, u @ v))
 
 
 @with_rule(push=_push, pull=_pull)
 def _polar_rotation(point: Array) -> Array:
-    u, _, v = _decomposed(point)
+    wide, u, v = _decomposed(point)
     sign = jnp.where(jnp.linalg.det(u @ v) < 0, -1.0, 1.0).astype(u.dtype)
     last = jnp.arange(u.shape[-1]) == u.shape[-1] - 1
-    return _given(point, (u * jnp.where(last, sign[..., None], 1.0)[..., None, :]) @ v)
+    return _given(point, _refined(wide, (u * jnp.where(last, sign[..., None], 1.0)[..., None, :]) @ v))
 
 
 def _decomposed(point: Array) -> tuple[Array, Array, Array]:
-    """The singular value decomposition in float64 of the matrix, scaled to entries near 1, and of 0 in place of nan."""
+    """The matrix in float64, scaled to entries near 1, 0 in place of nan, and its left and right singular vectors."""
     wide = _scaled(point)[0]
-    u, sizes, v = jnp.linalg.svd(wide, full_matrices=False)
-    return u, sizes, v
+    u, _, v = jnp.linalg.svd(wide, full_matrices=False)
+    return wide, u, v
+
+
+def _refined(wide: Array, near: Array) -> Array:
+    """One step of Newton's method from residuals to twice the precision: a decomposition errs by eps times the condition."""
+    if wide.shape[-2] > WIDEST:
+        return near
+    point, zero = (wide, jnp.zeros_like(wide)), jnp.zeros_like(near)
+    across = (jnp.swapaxes(near, -1, -2), jnp.swapaxes(zero, -1, -2))
+    gram, gram_rest = product(across, (near, zero))
+    one = jnp.eye(near.shape[-1], dtype=near.dtype)
+    stretch = ((one - gram) - gram_rest) / 2
+    inner, inner_rest = product(across, point)
+    there, there_rest = product((near, zero), (inner, inner_rest))
+    rest = (wide - there) - there_rest
+    rest = rest - near @ (across[0] @ rest)
+    inner_rest = inner_rest + stretch @ inner  # of the matrix whose columns are made orthonormal
+    skew = (inner - jnp.swapaxes(inner, -1, -2)) + (inner_rest - jnp.swapaxes(inner_rest, -1, -2))
+    values, z = jnp.linalg.eigh((inner + jnp.swapaxes(inner, -1, -2)) / 2)
+    sums = values[..., :, None] + values[..., None, :]
+    step = near @ (stretch + _sandwich(z, skew, sums)) + _by_size(rest, z, sums)
+    small = jnp.max(jnp.abs(step), axis=(-1, -2), keepdims=True) < _LARGEST_STEP  # not where the factor is not unique
+    return near + lax.stop_gradient(jnp.where(small, step, 0.0))
 
 
 def _scaled(point: Array) -> tuple[Array, Array]:
     wide = point.astype(jnp.float64)
-    largest = lax.stop_gradient(jnp.max(jnp.abs(wide), axis=(-1, -2), keepdims=True))
-    size = jnp.where((largest > 0) & jnp.isfinite(largest), largest, 1.0)
-    return jnp.where(jnp.isfinite(largest), wide, 0.0) / size, size
+    finite = jnp.isfinite(jnp.max(jnp.abs(wide), axis=(-1, -2), keepdims=True))
+    wide = jnp.where(finite, wide, 0.0)
+    size = jnp.max(power_below(wide), axis=-2, keepdims=True)  # a power of 2, so that the quotients are exact
+    return wide / size, size
 
 
 def _given(point: Array, value: Array) -> Array:

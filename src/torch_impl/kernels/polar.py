@@ -4,7 +4,10 @@ import torch
 from torch import Tensor as Array
 
 from torch_impl.kernels.derivatives import with_rule
-from torch_impl.kernels.pairs import in_float64
+from torch_impl.kernels.elementary import power_below
+from torch_impl.kernels.pairs import WIDEST, in_float64, product
+
+_LARGEST_STEP = 1e-3
 
 
 @in_float64
@@ -45,30 +48,53 @@ def _pull(x: Array, y: Array, cotangent: Array) -> Array:
 
 @with_rule(push=_push, pull=_pull)
 def _polar(point: Array) -> Array:
-    u, _, v = _decomposed(point)
-    return _given(point, u @ v)
+    wide, u, v = _decomposed(point)
+    return _given(point, _refined(wide, u @ v))
 
 
 @with_rule(push=_push, pull=_pull)
 def _polar_rotation(point: Array) -> Array:
-    u, _, v = _decomposed(point)
+    wide, u, v = _decomposed(point)
     sign = torch.where(torch.linalg.det(u @ v) < 0, -1.0, 1.0).to(u.dtype)
     last = torch.arange(u.shape[-1], device=u.device) == u.shape[-1] - 1
-    return _given(point, (u * torch.where(last, sign[..., None], 1.0)[..., None, :]) @ v)
+    return _given(point, _refined(wide, (u * torch.where(last, sign[..., None], 1.0)[..., None, :]) @ v))
 
 
 def _decomposed(point: Array) -> tuple[Array, Array, Array]:
-    """The singular value decomposition in float64 of the matrix, scaled to entries near 1, and of 0 in place of nan."""
+    """The matrix in float64, scaled to entries near 1, 0 in place of nan, and its left and right singular vectors."""
     wide = _scaled(point)[0]
-    u, sizes, v = torch.linalg.svd(wide, full_matrices=False)
-    return u, sizes, v
+    u, _, v = torch.linalg.svd(wide, full_matrices=False)
+    return wide, u, v
+
+
+def _refined(wide: Array, near: Array) -> Array:
+    """One step of Newton's method from residuals to twice the precision: a decomposition errs by eps times the condition."""
+    if wide.shape[-2] > WIDEST:
+        return near
+    point, zero = (wide, torch.zeros_like(wide)), torch.zeros_like(near)
+    across = (torch.transpose(near, -1, -2), torch.transpose(zero, -1, -2))
+    gram, gram_rest = product(across, (near, zero))
+    one = torch.eye(near.shape[-1], dtype=near.dtype, device=near.device)
+    stretch = ((one - gram) - gram_rest) / 2
+    inner, inner_rest = product(across, point)
+    there, there_rest = product((near, zero), (inner, inner_rest))
+    rest = (wide - there) - there_rest
+    rest = rest - near @ (across[0] @ rest)
+    inner_rest = inner_rest + stretch @ inner  # of the matrix whose columns are made orthonormal
+    skew = (inner - torch.transpose(inner, -1, -2)) + (inner_rest - torch.transpose(inner_rest, -1, -2))
+    values, z = torch.linalg.eigh((inner + torch.transpose(inner, -1, -2)) / 2)
+    sums = values[..., :, None] + values[..., None, :]
+    step = near @ (stretch + _sandwich(z, skew, sums)) + _by_size(rest, z, sums)
+    small = torch.amax(torch.abs(step), dim=(-1, -2), keepdim=True) < _LARGEST_STEP  # not where the factor is not unique
+    return near + torch.where(small, step, 0.0).detach()
 
 
 def _scaled(point: Array) -> tuple[Array, Array]:
     wide = point.to(torch.float64)
-    largest = torch.amax(torch.abs(wide), dim=(-1, -2), keepdim=True).detach()
-    size = torch.where((largest > 0) & torch.isfinite(largest), largest, 1.0)
-    return torch.where(torch.isfinite(largest), wide, 0.0) / size, size
+    finite = torch.isfinite(torch.amax(torch.abs(wide), dim=(-1, -2), keepdim=True))
+    wide = torch.where(finite, wide, 0.0)
+    size = torch.amax(power_below(wide), dim=-2, keepdim=True)  # a power of 2, so that the quotients are exact
+    return wide / size, size
 
 
 def _given(point: Array, value: Array) -> Array:
