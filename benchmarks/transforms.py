@@ -51,12 +51,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7, help="interleaved rounds; the fastest of each contestant counts")
     parser.add_argument("--only", default="", help="only specs whose text matches this regular expression")
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="entries of raw")
     parser.add_argument("--json", type=Path, default=None, help="also write the figures here")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     races = [race for race in RACES if re.search(arguments.only, str(race.spec))]
-    rows = [row for race in races for entries in SIZES for row in raced(race, entries, arguments.rounds)]
     console = Console(width=128)
+    rows = []
+    for race in races:
+        for entries in arguments.sizes:
+            rows += raced(race, entries, arguments.rounds)
+            console.print(f"{race.spec}, {entries:,} entries: done", style="dim")
     console.print(_table(rows))
     packages = {name: version(name) for name in ("torch", "jax", "numpyro", "tfp-nightly", "geotorch")}
     console.print(f"{platform.machine()}, {packages}, one thread, fastest of {arguments.rounds} interleaved rounds")
@@ -106,7 +111,7 @@ def _in_torch(function: Callable[[Any], Any], raw: np.ndarray) -> Callable[[], A
 
 def _in_jax(function: Callable[[Any], Any], raw: np.ndarray) -> Callable[[], Any]:
     leaf = jax.device_put(raw)
-    cotangent = jax.numpy.ones_like(function(leaf))
+    cotangent = jax.numpy.ones(jax.eval_shape(function, leaf).shape, leaf.dtype)
 
     @jax.jit
     def both(leaf: Any, cotangent: Any) -> Any:
