@@ -138,8 +138,9 @@ class Orthogonal(Rotation):
     Raises:
         SpecError: for an unknown map, a base that is not orthogonal, a value that is not square, or a raw of no triangle.
 
-    A start at any orthogonal matrix, of either determinant: `attach(layer, "weight", iso.Orthogonal().at(weight))`. In a
-    long training, move the base along and begin again at raw = 0, where the map bends least:
+    A start at any orthogonal matrix q, a numpy array of either determinant:
+    `attach(layer, "weight", iso.Orthogonal().at(q), start=q)`; of a fresh weight, q is `project(spec, weight)`. In a long
+    training, move the base along and begin again at raw = 0, where the map bends least:
     `spec = spec.at(value); raw = zeros_like(raw)`.
 
     Limits: norm of A: cayley treats 1.3e8 (float32) or 7e13 (float64) as infinite, and 2.6e5 or 7e13 beyond 16 rows; exp
