@@ -1,6 +1,8 @@
 """Set up once for all tests, before any framework is imported. Nothing here imports one."""
 
 import os
+import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -8,6 +10,14 @@ import pytest
 os.environ.setdefault("JAX_NUMPY_DTYPE_PROMOTION", "strict")
 # Test processes share the cores: threads of small torch operations that wait for each other cost up to thirty times the work.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forgotten_programs() -> Iterator[None]:
+    """Compiled programs are dropped after each file: those of all files together would take many gigabytes."""
+    yield
+    if "jax" in sys.modules:
+        sys.modules["jax"].clear_caches()
 
 
 def pytest_configure(config: pytest.Config) -> None:

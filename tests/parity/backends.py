@@ -74,7 +74,7 @@ def torch_results(sample: Sample, verb: str, dtype: str, form: str) -> list[np.n
 
 
 def jax_results(sample: Sample, verb: str, dtype: str, form: str) -> list[np.ndarray]:
-    if form == "compiled":
+    if form == "compiled" or not sample.is_scalar:  # hundreds of operations one by one would take minutes in JAX
         return [JAX.CALLS[verb](sample.spec, *asked) for asked in arguments(sample, verb, dtype)]
     with jax.enable_x64(True):
         return [np.asarray(JAX.QUESTIONS[verb](sample.spec, *asked)) for asked in arguments(sample, verb, dtype)]
