@@ -26,9 +26,9 @@ class StationaryAR(VectorSpec):
     Raises:
         SpecError: for an empty axis, an axis that is not there, or `project`.
 
-    Limits: `contains` asks whether all partial autocorrelations, computed back from phi, are between -1 and 1, and
-        `inverse` is as accurate as they are: their rounding errors grow with prod 1/(1 - r_k^2). Partial autocorrelations
-        round to 1 from |raw| = 9 (float32) or 19 (float64).
+    Limits: `contains` asks whether all partial autocorrelations, computed back from phi, are between -1 and 1. `inverse`
+        computes to twice the precision; that phi itself is rounded moves raw by up to eps prod 1/(1 - r_k^2) all the same.
+        Partial autocorrelations round to 1 from |raw| = 9 (float32) or 19 (float64).
 
     Source: Barndorff-Nielsen and Schou (1973), "On the parametrization of autoregressive models by partial
         autocorrelations", Journal of Multivariate Analysis 3(4); Monahan (1984), "A note on enforcing stationarity in
