@@ -23,7 +23,7 @@ from budgets import (
     triangles,
     vectors,
 )
-from budgets.budget import ACCURACY, HESSIAN, IN_COMPILE, JACOBIAN, Budget
+from budgets.budget import ACCURACY, HESSIAN, JACOBIAN, Budget
 
 FAMILIES = (
     scalars,
@@ -59,7 +59,6 @@ __all__ = [
     "ACCURACY_EXCEPTIONS",
     "DERIVATIVES",
     "HESSIAN",
-    "IN_COMPILE",
     "JACOBIAN",
     "PARITY",
     "Budget",

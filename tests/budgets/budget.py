@@ -25,7 +25,6 @@ VECTOR_SUMS = Budget(10, "running sums along the vector; measured 7.9 (simplex o
 # vector specs. The second derivative is a product of two such results.
 JACOBIAN = Budget(3, "as `pullback` above; every mode evaluates the same hand-written formula")
 HESSIAN = Budget(8, "a product of two derivatives, each within 3 ULP, and a sum over the vector")
-IN_COMPILE = Budget(100, "torch.func.grad inside torch.compile differentiates the body of softmax; measured 95 eps at a vertex")
 
 
 class Row(NamedTuple):

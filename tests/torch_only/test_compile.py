@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import isoparam as iso
-from budgets import IN_COMPILE, JACOBIAN, derivative
+from budgets import JACOBIAN, derivative
 from isoparam.errors import DomainError
 from isoparam.torch import Constrained, forward, inverse
 from oracle.judge import hessian_unit, true_hessian, true_jacobian
@@ -156,9 +156,9 @@ def all_rows() -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor], dict[s
     return raws, weights, right
 
 
-def check_gradients(got: dict[str, torch.Tensor], right: dict[str, np.ndarray], vertex: float = JACOBIAN.allowed) -> None:
+def check_gradients(got: dict[str, torch.Tensor], right: dict[str, np.ndarray]) -> None:
     for sample in MAPS:
-        allowed = vertex if sample.name == "simplex" else derivative(sample.name, "gradient").allowed
+        allowed = derivative(sample.name, "gradient").allowed
         for mine, true in zip(got[sample.name], right[sample.name], strict=True):
             check(sample, mine, true, allowed + 1)  # and the rounding of the weighted sum itself
 
@@ -195,7 +195,7 @@ def test_compiled_values_and_gradients_of_all_specs(backend: str) -> None:
 def test_func_grad_inside_compile_of_all_specs() -> None:
     raws, weights, right = all_rows()
     gradients = torch.compile(all_gradients, fullgraph=True, backend="eager")(raws, weights)
-    check_gradients(gradients, right, vertex=IN_COMPILE.allowed)
+    check_gradients(gradients, right)
 
 
 def test_compiled_inverse_gives_nan_outside_and_inf_on_a_border() -> None:
