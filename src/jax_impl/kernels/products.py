@@ -47,6 +47,8 @@ def _cut_twice(a: Pair) -> tuple[Array, Array, Array]:
 
 def _cut(matrix: Array) -> tuple[Array, Array]:
     """Rows as head + tail, exactly; heads are multiples of a number so large that sums of their products are exact."""
+    # twin: XLA computes a product anew for head and tail, and may round it in one of them only after the sum: JAX bars that.
+    matrix = jnp.where(matrix == matrix, matrix, jnp.nan)
     digits = 24 if matrix.dtype == jnp.float32 else 53
     kept = (digits - ceil(log2(max(matrix.shape[-1], 2)))) // 2 - 1
     largest = lax.stop_gradient(jnp.max(jnp.abs(matrix), axis=-1, keepdims=True))

@@ -10,7 +10,7 @@ def on_one_grid(x: Array, size: float) -> tuple[Array, Array]:
     """x as head + tail, exactly. The heads of a vector are multiples of the last digit of size * max|x|, so that
     up to `size` of them add up without rounding, in any order.
     """
-    # twin: XLA computes a product anew for head and for tail, and may round it in one of them only after the sum: JAX bars that.
+    # twin: XLA computes a product anew for head and tail, and may round it in one of them only after the sum: JAX bars that.
     if x.shape[-1] == 0:
         return x, x
     largest = torch.amax(torch.abs(x), dim=-1, keepdim=True).detach()
