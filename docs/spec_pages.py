@@ -11,7 +11,12 @@ import isoparam as iso
 
 SOURCE = Path(iso.__file__).parent.parent
 SECTION = "Catalogue"
-KINDS = {"scalar": "Scalar specs: every entry by itself", "vector": "Vector specs: one axis", "matrix": "Matrix specs"}
+KINDS = {
+    "scalar": "Scalar specs: every entry by itself",
+    "vector": "Vector specs: one axis",
+    "matrix": "Matrix specs",
+    "structure": "Specs made of others",
+}
 
 
 def on_config(config: Any) -> Any:
@@ -39,6 +44,15 @@ def overview() -> str:
                 cells = [f"[{spec.__name__}]({spec.__name__}.md)", _cell(spec.facts.domain), _cell(spec.facts.formula)]
                 lines.append(f"| {' | '.join(cells)} |")
         lines.append("")
+    lines += [
+        "## What every spec has",
+        "",
+        "::: isoparam.specs.base.Spec",
+        "    options:",
+        "      show_root_toc_entry: true",
+        "      heading_level: 3",
+        "",
+    ]
     return "\n".join(lines)
 
 
@@ -50,9 +64,10 @@ def page(spec: type[iso.Spec]) -> str:
             "---\nhide: [toc]\n---",
             f"# {spec.__name__}",
             "",
-            f"::: isoparam.specs.{spec.__name__}",
+            f"::: {spec.__module__}.{spec.__name__}",
             "    options:",
             "      members: false",
+            "      show_root_toc_entry: true",
             "",
             "## Facts",
             "",
