@@ -13,8 +13,10 @@ from torch.nn.utils import parametrize
 from isoparam.errors import DomainError, SpecError
 from isoparam.names import hint
 from isoparam.specs import Spec, Tied
+from torch_impl.flat import to_numpy
 from torch_impl.module import Constrained, _declared, _filled, _first_raw
 from torch_impl.tied import tied_leaf
+from torch_impl.verbs import project
 
 Entries = tuple[tuple[str, Spec], ...]
 """What a class constrains: (name, spec), by name."""
@@ -37,7 +39,8 @@ def attach(module: Any, name: str, spec: Spec, start: Any = "value") -> None:
         name: the parameter; with dots for one of a submodule: "encoder.0.weight".
         spec: what the value obeys. `Tied("encoder.weight")`, a name from `module` on, shares that leaf, and what it obeys.
         start: what the present numbers become, as for `Constrained`: "value" (they are inside), "raw" (they are raw),
-            "project" (those outside move to the nearest point, and a little inside), a float or an array of starting
+            "project" (those outside move to the nearest point, and a little inside; an `Orthogonal`, `SpecialOrthogonal` or
+            `Stiefel` without a base gets the nearest point as its base), a float or an array of starting
             values, or a numpy Generator.
 
     Raises:
@@ -77,7 +80,10 @@ def attach(module: Any, name: str, spec: Spec, start: Any = "value") -> None:
         other_owner, other_key = _find(module, spec.to, "attach")
         leaf, obeys = tied_leaf(other_owner, other_key, old, name, spec, start)
     else:
-        leaf, obeys = _first_leaf(old, name, spec, start), spec
+        obeys = spec
+        if isinstance(start, str) and start == "project" and type(spec).starting_at is not Spec.starting_at:
+            obeys = spec.starting_at(to_numpy(project(spec, _filled(old.detach()))))
+        leaf = _first_leaf(old, name, obeys, start)
     if obeys is not None:
         _swap_classes([(part, (*_entries(part), (other, obeys))) for part, other in places])
     for part, other in places:

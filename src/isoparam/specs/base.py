@@ -137,6 +137,14 @@ class Spec(ABC):
         self._check_shape(raw_shape, "raw")
         return self._value_shape(raw_shape)
 
+    def starting_at(self, value: np.ndarray) -> "Spec":
+        """The spec with which `attach(..., start="project")` starts at a value of the set.
+
+        That is itself, but where one map does not reach the whole set: then the same with raw = 0 there.
+        """
+        del value
+        return self
+
     def border(self, value: np.ndarray) -> Border:
         """Distances of a value to the border of the set, for monitoring; the axis of a vector spec is the last here.
 

@@ -65,7 +65,11 @@ class Rotation(MatrixSpec):
         Raises:
             SpecError: for a value that is not orthogonal.
         """
-        return replace(self, base=np.asarray(value, np.float64))
+        return replace(self, base=value)
+
+    def starting_at(self, value: np.ndarray) -> "Rotation":
+        """The spec with raw = 0 at the value, unless it has a base already."""
+        return self if self.base is not None else self.at(value)
 
     def border(self, value: np.ndarray) -> Border:
         """There is none: the set is closed, and has no boundary."""
@@ -377,7 +381,9 @@ def _polished(owner: str, base: Any) -> np.ndarray:
     try:
         given = np.asarray(data, np.float64)
     except (TypeError, ValueError, RuntimeError):
-        raise SpecError(f"{owner}: base={base!r} must be a numpy array of numbers; of a tensor give its .numpy()") from None
+        raise SpecError(
+            f"{owner}: base={base!r} must be a numpy array of numbers; of a tensor give .numpy(force=True)"
+        ) from None
     if given.ndim != 2 or 0 in given.shape or not np.isfinite(given).all():
         raise SpecError(f"{owner}: base must be one matrix of finite numbers, got shape {given.shape}")
     tall = given if given.shape[0] >= given.shape[1] else given.T
