@@ -22,7 +22,7 @@ KINDS = {
 def on_config(config: Any) -> Any:
     """Put the pages into the navigation, before the API."""
     pages = [{spec.__name__: f"specs/{spec.__name__}.md"} for spec in iso.catalogue()]
-    config["nav"].insert(2, {SECTION: ["specs/index.md", *pages]})
+    config["nav"].insert(3, {SECTION: ["specs/index.md", *pages]})
     return config
 
 
