@@ -1,6 +1,6 @@
 """Budgets of the specs of `isoparam.specs.balls`."""
 
-from budgets.budget import Budget, Row
+from budgets.budget import SUMS, Budget, Row
 
 _CROSSING = Budget(30, "N log radius and the rest nearly cancel; measured 21 (l2-ball, raw of 0.7, where the sum is -0.18)")
 _BENT = Budget(5, "the part along raw is taken off at lengths near 1; measured 3.7 (l2-ball-tanh, float32, raw of 0.7)")
@@ -18,4 +18,35 @@ ACCURACY: dict[tuple[str, str, str], Budget] = {
 }
 
 # Measured maxima on the grids of tests/parity/backends.py, rounded up, and one more for other instruction sets.
-PARITY: dict[tuple[str, str], Row] = {}
+PARITY: dict[tuple[str, str], Row] = {
+    ("l2-ball", "forward"): Row(3, 3, 3, 3, SUMS),
+    ("l2-ball", "inverse"): Row(2, 2, None, None, SUMS),
+    ("l2-ball", "log_abs_det"): Row(17, 0, None, None, SUMS),
+    ("l2-ball", "pullback"): Row(3, 3, 3, 3, SUMS),
+    ("l2-ball", "log_abs_det_gradient"): Row(3, 3, None, None, SUMS),
+    ("l2-ball-tanh", "forward"): Row(3, 3, 3, 3, SUMS),
+    ("l2-ball-tanh", "inverse"): Row(2, 3, None, None, SUMS),
+    ("l2-ball-tanh", "log_abs_det"): Row(2, 2, None, None, SUMS),
+    ("l2-ball-tanh", "pullback"): Row(3, 3, 3, 3, SUMS),
+    ("l2-ball-tanh", "log_abs_det_gradient"): Row(2, 2, None, None, SUMS),
+    ("l1-ball", "forward"): Row(3, 3, 3, 3, SUMS),
+    ("l1-ball", "inverse"): Row(2, 2, None, None, SUMS),
+    ("l1-ball", "log_abs_det"): Row(5, 3, None, None, SUMS),
+    ("l1-ball", "pullback"): Row(2, 3, 2, 3, SUMS),
+    ("l1-ball", "log_abs_det_gradient"): Row(3, 3, None, None, SUMS),
+    ("l1-ball-tanh", "forward"): Row(3, 2, 3, 2, SUMS),
+    ("l1-ball-tanh", "inverse"): Row(2, 3, None, None, SUMS),
+    ("l1-ball-tanh", "log_abs_det"): Row(2, 2, None, None, SUMS),
+    ("l1-ball-tanh", "pullback"): Row(3, 3, 3, 3, SUMS),
+    ("l1-ball-tanh", "log_abs_det_gradient"): Row(0, 0, None, None, SUMS),
+    ("l1-ball-stick", "forward"): Row(5, 6, 5, 6, SUMS),
+    ("l1-ball-stick", "inverse"): Row(2, 2, None, None, SUMS),
+    ("l1-ball-stick", "log_abs_det"): Row(2, 2, None, None, SUMS),
+    ("l1-ball-stick", "pullback"): Row(2, 4, 2, 4, SUMS),
+    ("l1-ball-stick", "log_abs_det_gradient"): Row(2, 2, None, None, SUMS),
+    ("linf-ball", "forward"): Row(2, 2, 2, 2, SUMS),
+    ("linf-ball", "inverse"): Row(2, 2, None, None, SUMS),
+    ("linf-ball", "log_abs_det"): Row(2, 2, None, None, SUMS),
+    ("linf-ball", "pullback"): Row(2, 2, 2, 2, SUMS),
+    ("linf-ball", "log_abs_det_gradient"): Row(2, 2, None, None, SUMS),
+}

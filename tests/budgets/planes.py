@@ -1,6 +1,6 @@
 """Budgets of the specs of `isoparam.specs.planes`."""
 
-from budgets.budget import Budget, Row
+from budgets.budget import SUMS, Budget, Row
 
 _NEAR_0 = Budget(
     7, "a raw of 3e-10 from a depth near log 2, of which float32 keeps twice its digits; measured 5.3 (float64 0.65)"
@@ -13,4 +13,20 @@ ACCURACY: dict[tuple[str, str, str], Budget] = {
 }
 
 # Measured maxima on the grids of tests/parity/backends.py, rounded up, and one more for other instruction sets.
-PARITY: dict[tuple[str, str], Row] = {}
+PARITY: dict[tuple[str, str], Row] = {
+    ("hyperplane", "forward"): Row(0, 0, 0, 0, SUMS),
+    ("hyperplane", "inverse"): Row(2, 0, None, None, SUMS),
+    ("hyperplane", "log_abs_det"): Row(0, 0, None, None, SUMS),
+    ("hyperplane", "pullback"): Row(2, 2, 2, 2, SUMS),
+    ("hyperplane", "log_abs_det_gradient"): Row(0, 0, None, None, SUMS),
+    ("half-space", "forward"): Row(2, 3, 2, 3, SUMS),
+    ("half-space", "inverse"): Row(2, 2, None, None, SUMS),
+    ("half-space", "log_abs_det"): Row(2, 2, None, None, SUMS),
+    ("half-space", "pullback"): Row(2, 2, 2, 2, SUMS),
+    ("half-space", "log_abs_det_gradient"): Row(2, 3, None, None, SUMS),
+    ("half-space-exp", "forward"): Row(0, 0, None, None, SUMS),
+    ("half-space-exp", "inverse"): Row(3, 3, None, None, SUMS),
+    ("half-space-exp", "log_abs_det"): Row(0, 0, None, None, SUMS),
+    ("half-space-exp", "pullback"): Row(3, 2, None, None, SUMS),
+    ("half-space-exp", "log_abs_det_gradient"): Row(0, 0, None, None, SUMS),
+}
