@@ -21,5 +21,6 @@ ROWS: tuple[Sample, ...] = (
         raws=((1,), (3,), (15,)),
         unit="norm",
         usable=stationary,
+        scripted=True,
     ),
 )
