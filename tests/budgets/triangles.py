@@ -10,7 +10,29 @@ EAGER = Row(0, 0, None, None, SAME)
 
 # Measured maxima on the grids of tests/parity/backends.py, rounded up, and one more for other instruction sets.
 PARITY: dict[tuple[str, str], Row] = {
-    (sample, verb): EQUAL if verb in ("forward", "pullback") and sample != "lower-zero" else EAGER
-    for sample in ("lower", "lower-unit", "lower-zero", "symmetric", "skew")
-    for verb in ("forward", "inverse", "log_abs_det", "pullback", "log_abs_det_gradient")
+    ("lower", "forward"): Row(0, 0, None, None, SAME),
+    ("lower", "inverse"): Row(0, 0, None, None, SAME),
+    ("lower", "log_abs_det"): Row(0, 0, None, None, SAME),
+    ("lower", "pullback"): Row(0, 0, None, None, SAME),
+    ("lower", "log_abs_det_gradient"): Row(0, 0, None, None, SAME),
+    ("lower-unit", "forward"): Row(0, 0, None, None, SAME),
+    ("lower-unit", "inverse"): Row(0, 0, None, None, SAME),
+    ("lower-unit", "log_abs_det"): Row(0, 0, None, None, SAME),
+    ("lower-unit", "pullback"): Row(0, 0, None, None, SAME),
+    ("lower-unit", "log_abs_det_gradient"): Row(0, 0, None, None, SAME),
+    ("lower-zero", "forward"): Row(0, 0, None, None, SAME),
+    ("lower-zero", "inverse"): Row(0, 0, None, None, SAME),
+    ("lower-zero", "log_abs_det"): Row(0, 0, None, None, SAME),
+    ("lower-zero", "pullback"): Row(0, 0, None, None, SAME),
+    ("lower-zero", "log_abs_det_gradient"): Row(0, 0, None, None, SAME),
+    ("symmetric", "forward"): Row(0, 0, None, None, SAME),
+    ("symmetric", "inverse"): Row(0, 0, None, None, SAME),
+    ("symmetric", "log_abs_det"): Row(0, 0, None, None, SAME),
+    ("symmetric", "pullback"): Row(0, 0, None, None, SAME),
+    ("symmetric", "log_abs_det_gradient"): Row(0, 0, None, None, SAME),
+    ("skew", "forward"): Row(0, 0, None, None, SAME),
+    ("skew", "inverse"): Row(0, 0, None, None, SAME),
+    ("skew", "log_abs_det"): Row(0, 0, None, None, SAME),
+    ("skew", "pullback"): Row(0, 0, None, None, SAME),
+    ("skew", "log_abs_det_gradient"): Row(0, 0, None, None, SAME),
 }
