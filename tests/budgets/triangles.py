@@ -5,9 +5,6 @@ from budgets.budget import SAME, Budget, Row
 # (backend, sample, verb): what one backend needs beyond `budget.ACCURACY`.
 ACCURACY: dict[tuple[str, str, str], Budget] = {}
 
-EQUAL = Row(0, 0, 0, 0, SAME)
-EAGER = Row(0, 0, None, None, SAME)
-
 # Measured maxima on the grids of tests/parity/backends.py, rounded up, and one more for other instruction sets.
 PARITY: dict[tuple[str, str], Row] = {
     ("lower", "forward"): Row(0, 0, None, None, SAME),
