@@ -65,7 +65,7 @@ def show_catalogue(console: Console) -> None:
     for kind in dict.fromkeys(spec.kind for spec in catalogue()):
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for title, width in ((f"{kind} specs", 20), ("domain", 17), ("raw size", 12), ("value from raw", None)):
-            table.add_column(title, width=width)
+            table.add_column(title, width=width, overflow="fold")
         for spec in catalogue():
             if spec.kind == kind:
                 table.add_row(spec.__name__, spec.facts.domain, spec.facts.raw_size, spec.facts.formula)

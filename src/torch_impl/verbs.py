@@ -211,7 +211,8 @@ def _numbers(value: Array) -> Any:
 def _checked(spec: Any) -> Spec:
     """The spec itself, or SpecError for anything else."""
     if not isinstance(spec, Spec):
-        raise SpecError(f"expected a spec such as isoparam.Interval(0, 1), got {spec!r}")
+        more = f"; write {spec.__name__}(...)" if isinstance(spec, type) and issubclass(spec, Spec) else ""
+        raise SpecError(f"expected a spec such as isoparam.Interval(0, 1), got {spec!r}{more}")
     return spec
 
 
