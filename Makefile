@@ -10,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test check format docs accuracy bench sensitivity clean
+.PHONY: run test check format docs accuracy bench bench-maps sensitivity clean
 
 run: $(VENV)/installed
 	$(BIN)/isoparam train linkage --backend both
@@ -36,6 +36,10 @@ accuracy: $(VENV)/installed-test
 
 bench: $(VENV)/installed-test
 	$(BIN)/python -m benchmarks
+
+bench-maps: $(VENV)/installed-test
+	$(PIP) install -c constraints.txt geotorch
+	$(BIN)/python -m benchmarks.transforms
 
 sensitivity: $(VENV)/installed-test
 	$(BIN)/python -m benchmarks.sensitivity
