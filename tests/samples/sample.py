@@ -41,8 +41,6 @@ class Sample:
         condition: by how much rounding errors of the value grow in raw, where that is known to be much.
         reach: beyond which size of raw the value has no digits left.
         far: the size of the far raw numbers at which derivatives are compared.
-        scripted: whether the map is so many operations that inductor takes minutes for it; then it is compiled by the tests
-            as far as autograd's graph (aot_eager). The default of matrix specs.
         like: the sample whose map this one shares, so that it is not measured compiled once more.
     """
 
@@ -65,13 +63,7 @@ class Sample:
     condition: float = 1.0
     reach: float = INF
     far: float = 40.0
-    scripted: bool = False
     like: str = ""
-
-    @property
-    def by_inductor(self) -> bool:
-        """Whether the tests compile the map to machine code."""
-        return not (self.scripted or self.spec.kind == "matrix")
 
     def has(self, verb: str) -> bool:
         """Whether a verb, or the gradient of it, has a meaning for this spec."""

@@ -21,6 +21,5 @@ ROWS: tuple[Sample, ...] = (
         raws=((1,), (3,), (15,)),
         unit="norm",
         usable=stationary,
-        scripted=True,
     ),
 )
