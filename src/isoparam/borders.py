@@ -28,7 +28,7 @@ def distance(spec: Spec, value: np.ndarray) -> float:
         >>> iso.borders.distance(iso.Interval(0, 10), np.array([4.0, 9.0]))
         1.0
     """
-    return float(np.min(_border(spec, value).distances, initial=np.inf))
+    return float(np.min(border_of(spec, value).distances, initial=np.inf))
 
 
 def saturation(spec: Spec, value: np.ndarray) -> float:
@@ -55,13 +55,14 @@ def saturation(spec: Spec, value: np.ndarray) -> float:
         >>> iso.borders.saturation(iso.UnitInterval(), np.array([0.5, 1.0, 1e-20, 1e-10]))
         0.5
     """
-    distances, scale = _border(spec, value)
+    distances, scale = border_of(spec, value)
     if distances.size == 0:
         return 0.0
     stuck = np.where(np.isnan(distances), np.nan, distances <= np.finfo(value.dtype).eps * scale)
     return float(np.mean(stuck))
 
 
-def _border(spec: Spec, value: np.ndarray) -> Border:
+def border_of(spec: Spec, value: np.ndarray) -> Border:
+    """The distances of a value to the border of its set, along whichever axis."""
     spec.raw_shape(value.shape)
     return spec.border(np.moveaxis(value, spec.axis, -1) if isinstance(spec, VectorSpec) else value)

@@ -93,6 +93,6 @@ class CorrelationRule(Rule[Array]):
 
 
 def _factor(value: Array) -> Array:
-    """The Cholesky factor, from the lower triangle; nan where there is none."""
+    """The Cholesky factor; nan where there is none."""
     # twin: LAPACK's factor through torch.linalg needs its flag read; JAX gives nan by itself.
-    return jnp.tril(lax.linalg.cholesky(value, symmetrize_input=False))
+    return jnp.tril(lax.linalg.cholesky(value, symmetrize_input=True))

@@ -93,7 +93,7 @@ class CorrelationRule(Rule[Array]):
 
 
 def _factor(value: Array) -> Array:
-    """The Cholesky factor, from the lower triangle; nan where there is none."""
+    """The Cholesky factor; nan where there is none."""
     # twin: LAPACK's factor through torch.linalg needs its flag read; JAX gives nan by itself.
     finite = torch.all(torch.all(torch.isfinite(value), dim=-1), dim=-1)
     one = torch.eye(value.shape[-1], dtype=value.dtype, device=value.device)

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 import isoparam as iso
 from isoparam import jax as jax_side
 from isoparam import torch as torch_side
+from isoparam.borders import border_of
 from samples import DTYPES, SAMPLES, SCALARS, SHAPED, Sample, volume_of
 
 BATCH = 4
@@ -107,7 +108,7 @@ def at_an_end(sample: Sample, value: np.ndarray) -> Any:
     if sample in SCALARS:
         return np.isin(value, np.array(sample.ends, value.dtype))
     room = 4 * value[0].size * np.finfo(value.dtype).eps
-    return np.array([np.min(sample.spec.border(row).distances, initial=np.inf) <= room for row in value])
+    return np.array([np.min(border_of(sample.spec, row).distances, initial=np.inf) <= room for row in value])
 
 
 @each_backend
