@@ -1,17 +1,19 @@
 """`make accuracy`: how far every verb of every spec is from the truth, and how far the two backends are from each other.
 
-    python tests/accuracy.py                    print both tables (minutes)
-    python tests/accuracy.py --only 'simplex*'  only the samples whose name matches, to look at one family
-    python tests/accuracy.py --write            the same tables, put between the markers of docs/accuracy.md
+    python tests/accuracy.py                    measure all and print both tables (minutes)
+    python tests/accuracy.py --only 'simplex*'  only the samples whose name matches, to look at one family (seconds)
+    python tests/accuracy.py --write            also keep the cells in docs/accuracy.json and print docs/accuracy.md from it
     python tests/accuracy.py --jobs 1           in this many processes at a time; by default one per core
 
 The first table compares each backend with formulas in 50-digit arithmetic (`oracle`), float32 and float64, and for scalar
 specs counts the bfloat16 numbers, of all there are, whose value is not the correctly rounded one. The second compares torch
-with JAX on a dense grid (`parity.backends`), eager and compiled. A sample that cannot be measured is named, and the exit
-status is 1; then nothing is written.
+with JAX on a dense grid (`parity.backends`), eager and compiled. `--only ... --write` puts the new cells in the place of
+those of the same samples and leaves the others, and all compiled ones, as they were measured last. A sample that cannot be
+measured is named, keeps its old cells, and the exit status is 1.
 """
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -25,6 +27,7 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 PAGE = Path(__file__).parent.parent / "docs" / "accuracy.md"
+KEPT = PAGE.with_suffix(".json")
 BEGIN, END = "<!-- printed by `make accuracy` from here -->\n", "<!-- to here -->\n"
 VERBS = {
     "forward": "forward",
@@ -38,33 +41,74 @@ BACKENDS = ("torch", "jax")
 DTYPES = ("float32", "float64")
 KINDS = {"scalar": "Scalar specs", "vector": "Vector specs", "matrix": "Matrix specs", "structure": "Specs of other specs"}
 NONE = "-"
+TRUTH, BETWEEN, BETWEEN_COMPILED = "against the truth", "between eager", "between compiled"
 Errors = dict[tuple[str, str], str]
 """What stands in a cell, by (verb or form, dtype)."""
+Table = dict[str, Errors]
+"""Rows by the name of the sample."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Measure, print, and with --write put the tables into the docs; the number of samples that could not be measured."""
+    """Measure, print, and with --write put the tables into the docs; 1 if a sample could not be measured."""
     options = _options(arguments)
     from samples import SAMPLES
 
     chosen = [sample.name for sample in SAMPLES if fnmatch(sample.name, options.only)]
-    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
-        compiled = [pool.submit(measured, "between compiled", dtype) for dtype in DTYPES] if options.only == "*" else []
-        truth = _all(pool, "against the truth", chosen)
-        between = _all(pool, "between eager", chosen)
-        faults = [fault for _, fault in (*truth.values(), *between.values()) if fault]
-        for future in compiled:
-            found, fault = future.result()
-            faults += [fault] if fault else []
-            for (name, verb, dtype), cell in found.items():
-                between[name][0][f"{verb} compiled", dtype] = cell
-    text = "\n".join(lines({name: row for name, (row, _) in truth.items()}, {name: row for name, (row, _) in between.items()}))
-    print(text)
+    # A process of its own for each sample: the programs of all of them together would fill the memory.
+    with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn"), max_tasks_per_child=2) as pool:
+        compiled = [pool.submit(measured, BETWEEN_COMPILED, dtype) for dtype in DTYPES] if options.only == "*" else []
+        tables = {what: _all(pool, what, chosen) for what in (TRUTH, BETWEEN)}
+        tables[BETWEEN_COMPILED] = _by_sample([future.result() for future in compiled])
+    faults = [fault for table in tables.values() for _, fault in table.values() if fault]
+    found = {what: {name: cells for name, (cells, fault) in table.items() if not fault} for what, table in tables.items()}
+    if options.write:
+        found = merged(kept(), found, [sample.name for sample in SAMPLES])
+        KEPT.write_text(as_json(found), encoding="utf-8")
+        PAGE.write_text(inserted(PAGE.read_text(encoding="utf-8"), "\n".join(lines(found))), encoding="utf-8")
+    print("\n".join(lines(found)))
     for fault in faults:
         print(fault, file=sys.stderr)
-    if options.write and not faults:
-        PAGE.write_text(inserted(PAGE.read_text(encoding="utf-8"), text), encoding="utf-8")
     return min(len(faults), 1)
+
+
+def kept() -> dict[str, Table]:
+    """The cells that were measured last, from docs/accuracy.json."""
+    stored = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() else {}
+    return {
+        what: {name: {_key(column): cell for column, cell in cells.items()} for name, cells in table.items()}
+        for what, table in stored.items()
+    }
+
+
+def merged(old: dict[str, Table], new: dict[str, Table], names: list[str]) -> dict[str, Table]:
+    """The new cells in the place of the old ones, in the order of the samples; those of samples that are gone are dropped."""
+    tables = {what: old.get(what, {}) | new.get(what, {}) for what in (TRUTH, BETWEEN, BETWEEN_COMPILED)}
+    return {what: {name: table[name] for name in names if name in table} for what, table in tables.items()}
+
+
+def as_json(found: dict[str, Table]) -> str:
+    """One line for each sample and table."""
+    tables = []
+    for what, table in found.items():
+        rows = [f"  {json.dumps(name)}: {json.dumps({' '.join(c): x for c, x in row.items()})}" for name, row in table.items()]
+        tables.append(f" {json.dumps(what)}: {{\n" + ",\n".join(rows) + "\n }")
+    return "{\n" + ",\n".join(tables) + "\n}\n"
+
+
+def _key(column: str) -> tuple[str, str]:
+    verb, _, dtype = column.rpartition(" ")
+    return verb, dtype
+
+
+def _by_sample(results: list[tuple[dict[Any, str], str]]) -> dict[str, tuple[Errors, str]]:
+    """The compiled cells of both dtypes by sample; a graph that failed is a fault without cells."""
+    table: dict[str, tuple[Errors, str]] = {}
+    for cells, fault in results:
+        if fault:
+            table[fault] = {}, fault
+        for (name, verb, dtype), cell in cells.items():
+            table.setdefault(name, ({}, ""))[0][f"{verb} compiled", dtype] = cell
+    return table
 
 
 def inserted(page: str, text: str) -> str:
@@ -78,19 +122,21 @@ def inserted(page: str, text: str) -> str:
 
 def measured(what: str, name: str) -> tuple[dict[Any, str], str]:
     """One sample (or one dtype, compiled) in a process of its own: the cells, and what went wrong."""
-    task = {"against the truth": _against_truth, "between eager": _between_eager, "between compiled": _between_compiled}[what]
+    task = {TRUTH: _against_truth, BETWEEN: _between_eager, BETWEEN_COMPILED: _between_compiled}[what]
     try:
         return task(name), ""
     except Exception as fault:
         return {}, f"{name}, {what}: {type(fault).__name__}: {fault}"
 
 
-def lines(truth: dict[str, Errors], between: dict[str, Errors]) -> Iterable[str]:
+def lines(found: dict[str, Table]) -> Iterable[str]:
     """Both tables as Markdown, one section for each kind of spec."""
     from oracle.judge import unit_of
     from samples import SAMPLES
 
-    samples = [sample for sample in SAMPLES if sample.name in truth]
+    truth, compiled = found[TRUTH], found[BETWEEN_COMPILED]
+    between = {name: row | compiled.get(name, {}) for name, row in found[BETWEEN].items()}
+    samples = [sample for sample in SAMPLES if sample.name in truth and sample.name in between]
     for title, table in (("Against 50 digits", truth), ("torch against JAX", between)):
         yield f"## {title}"
         for kind, heading in KINDS.items():
@@ -106,8 +152,7 @@ def lines(truth: dict[str, Errors], between: dict[str, Errors]) -> Iterable[str]
                 yield f"| `{sample.spec}`{_sizes(sample)} | {' | '.join(cells)} |"
             units: dict[str, str] = {}
             for verb, shown in VERBS.items():
-                found = {_unit(sample, verb, unit_of) for sample in rows if sample.has(verb)}
-                units[shown] = " or ".join(sorted(found))
+                units[shown] = " or ".join(sorted({_unit(sample, verb, unit_of) for sample in rows if sample.has(verb)}))
             told = [verb for verb in VERBS.values() if units[verb] and (table is truth or verb != "project")]
             yield from ("", "Units: " + "; ".join(f"{verb} {units[verb]}" for verb in told) + ".")
         yield ""
@@ -235,10 +280,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", default="*", metavar="GLOB", help="names of samples, such as 'simplex*'")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/accuracy.md")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at a time")
-    options = parser.parse_args(arguments)
-    if options.write and options.only != "*":
-        parser.error("--write puts all tables into the docs: leave out --only")
-    return options
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":
