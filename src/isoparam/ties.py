@@ -1,14 +1,92 @@
 """Ties: which parameter of a tree a tied one takes its value from."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import ClassVar
 
 import numpy as np
 
+from isoparam.borders import border_of
 from isoparam.errors import SpecError
 from isoparam.names import hint, select
-from isoparam.specs import Spec, Tied
-from isoparam.specs.base import Shape
+from isoparam.specs import Facts, Real, Spec, Tied
+from isoparam.specs.base import Border, Kind, Shape
+from isoparam.specs.structure import turned
+
+
+@dataclass(frozen=True)
+class Transposed(Spec):
+    """What `attach` with `Tied(..., transpose=True)` puts in its place: the leaf of the other parameter, read transposed.
+
+    Not in the catalogue: nobody declares it, and log-determinants are asked of the parameter that it is tied to.
+
+    Args:
+        spec: what the other parameter obeys.
+    """
+
+    kind: ClassVar[Kind] = "structure"
+    raw_rank: ClassVar[int] = 2
+    value_rank: ClassVar[int] = 2
+    facts: ClassVar[Facts] = Facts(
+        domain="{the transpose of v : v in the set of spec}",
+        raw_size="as spec",
+        formula="the transpose of spec(raw)",
+        log_abs_det="none: it is that of the parameter that it is tied to",
+        volume="as spec",
+        projection="the transpose of that of spec",
+        limits="as spec",
+        source="Press and Wolf (2017)",
+    )
+
+    spec: Spec
+
+    @property
+    def absent(self) -> dict[str, str]:
+        """What the spec lacks, and the log-determinant."""
+        reason = "it reads the leaf of another parameter, which has that number"
+        return {**self.spec.absent, "log_abs_det": reason}
+
+    @property
+    def unique(self) -> bool:
+        """As the spec."""
+        return self.spec.unique
+
+    def raw_shape(self, value_shape: Shape) -> Shape:
+        """Shape of the raw of the transpose."""
+        return self.spec.raw_shape(turned(self, value_shape))
+
+    def value_shape(self, raw_shape: Shape) -> Shape:
+        """The shape of the other value, its last two axes changed."""
+        return turned(self, self.spec.value_shape(raw_shape))
+
+    def start(self, value_shape: Shape) -> np.ndarray:
+        """Where the spec starts."""
+        return self.spec.start(turned(self, value_shape))
+
+    def border(self, value: np.ndarray) -> Border:
+        """That of the transpose."""
+        return border_of(self.spec, np.swapaxes(value, -1, -2))
+
+    def _check_shape(self, shape: Shape, name: str) -> None:
+        """Nothing: the shapes are those of the spec, which looks at them."""
+
+    def _cure(self, wrong: np.ndarray) -> str:
+        return f"its transpose has to obey {self.spec}, as the parameter does that it is tied to"
+
+
+def obeyed(spec: Spec | None, transpose: bool) -> Spec | None:
+    """What a place obeys that shares the leaf of another one, transposed or not; None for the plain leaf itself.
+
+    Args:
+        spec: what the other place obeys; None where its leaf is a plain parameter.
+        transpose: whether this place reads the transpose of the other one.
+    """
+    if not transpose:
+        return spec
+    if isinstance(spec, Transposed):
+        return None if spec.spec == Real() else spec.spec
+    return Transposed(Real() if spec is None else spec)
 
 
 def links(specs: Sequence[Spec | None]) -> tuple[tuple[str, bool] | None, ...]:
@@ -52,7 +130,9 @@ def check_empty(name: str, spec: Tied, raw_shape: Shape) -> None:
 def check_tied(name: str, spec: Tied, shape: Shape, other: Shape) -> None:
     """Raise SpecError unless a value of this shape can be tied to one of the other shape."""
     if tuple(shape) != spec.linked(other):
-        raise SpecError(f"{name}: {spec} has the shape {spec.linked(other)}, and the value has {tuple(shape)}")
+        turn = replace(spec, transpose=not spec.transpose)
+        more = f"; {turn} has" if len(other) > 1 and tuple(shape) == turn.linked(other) else ""
+        raise SpecError(f"{name}: {spec} has the shape {spec.linked(other)}, and the value has {tuple(shape)}{more}")
 
 
 def unequal(name: str, spec: Tied) -> str:

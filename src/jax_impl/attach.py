@@ -1,9 +1,7 @@
 """attach: constrain a parameter of an existing layer, whose code stays as it is; detach bakes the value back."""
 
-import copyreg
-from collections.abc import Callable, Iterator
-from functools import cache
-from typing import Any, NoReturn
+from collections.abc import Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,14 +9,13 @@ from flax import linen, nnx
 
 from isoparam.errors import DomainError, SpecError
 from isoparam.names import hint
-from isoparam.specs import Spec, Tied
+from isoparam.specs import Real, Spec, Tied
+from isoparam.ties import Transposed, obeyed
+from jax_impl.attached import _change, _entries, _Place, _place
 from jax_impl.flat import to_numpy
 from jax_impl.module import Constrained, _declared, _filled, _first_raw, _held, _members, _named_modules
 from jax_impl.tied import tied_leaf
 from jax_impl.verbs import project
-
-Entries = tuple[tuple[str, Spec], ...]
-"""What a class constrains: (name, spec), by name."""
 
 
 def attach(module: Any, name: str, spec: Spec, start: Any = "value") -> None:
@@ -37,7 +34,8 @@ def attach(module: Any, name: str, spec: Spec, start: Any = "value") -> None:
     Args:
         module: any nnx.Module.
         name: the parameter; with dots for one of a submodule: "encoder.layers.0.kernel".
-        spec: what the value obeys. `Tied("encoder.weight")`, a name from `module` on, shares that leaf, and what it obeys.
+        spec: what the value obeys. `Tied("encoder.kernel")`, a name from `module` on, shares that leaf, and what it obeys;
+            `Tied("encoder.kernel", transpose=True)` reads it transposed. It starts as the other: start="project".
         start: what the present numbers become, as for `Constrained`: "value" (they are inside), "raw" (they are raw),
             "project" (those outside move to the nearest point, and a little inside; an `Orthogonal`, `SpecialOrthogonal` or
             `Stiefel` without a base gets the nearest point as its base), a float or an array of starting
@@ -66,9 +64,10 @@ def attach(module: Any, name: str, spec: Spec, start: Any = "value") -> None:
     start = start if isinstance(spec, Tied) else Constrained(spec, start).start
     owner, key = _find(module, name, "attach")
     old = _parameter(owner, key, name)
-    places = [(part, other) for part in _modules(module) for other, leaf in _own(part) if leaf is old]
-    for part, other in places:
-        _refuse(part, other)
+    places = _places(module, old)
+    for place in places:
+        if not place.turned:
+            _refuse(place.part, place.attribute)
     _refuse_copies(module, old, name)
     if isinstance(spec, Tied):
         other_owner, other_key = _find(module, spec.to, "attach")
@@ -78,14 +77,13 @@ def attach(module: Any, name: str, spec: Spec, start: Any = "value") -> None:
         if isinstance(start, str) and start == "project" and type(spec).starting_at is not Spec.starting_at:
             obeys = spec.starting_at(to_numpy(project(spec, _filled(old[...]))))
         leaf = _first_leaf(old, name, obeys, start)
-    if obeys is not None:
-        _swap_classes([(part, (*_entries(part), (other, obeys))) for part, other in places])
-    for part, other in places:
-        _replace(part, other, other if obeys is None else f"{other}_raw", leaf)
+    _change([(place, obeyed(obeys, place.turned)) for place in places], leaf)
 
 
 def detach(module: Any, name: str) -> None:
     """Undo `attach`: the parameter is plain again and holds the present value, as do all places that share it.
+
+    What is tied to it as its transpose stays so; detach it by its own name to make it a parameter of its own.
 
     Args:
         module: the module that was given to `attach`, or one that holds it.
@@ -112,98 +110,11 @@ def detach(module: Any, name: str) -> None:
         raise SpecError(f"detach: {name!r} of {type(owner).__name__} is not attached; {hint(name, known)}")
     old = getattr(owner, f"{key}_raw")
     leaf = old.replace(getattr(owner, key)[...])
-    found = [(part, other) for part in _modules(module) for other, _ in _entries(part)]
-    places = [(part, other) for part, other in found if getattr(part, f"{other}_raw") is old]
-    for part, other in places:
-        _swap_classes([(part, tuple(entry for entry in _entries(part) if entry[0] != other))])
-        _replace(part, f"{other}_raw", other, leaf)
-
-
-class _Attached(type):
-    """The class of the classes that `attach` makes, which pickle by what they were made of."""
-
-
-def _made_of(owner: type) -> tuple[type, Entries]:
-    """The class of the user and what is attached to it."""
-    return vars(owner).get("_isoparam_made_of", (owner, ())) if isinstance(owner, _Attached) else (owner, ())
-
-
-def _reduced(owner: type) -> str | tuple[Callable[..., type], tuple[type, Entries]]:
-    """How pickle writes such a class; one derived from it has a name of its own."""
-    base, entries = _made_of(owner)
-    return (_subclass, (base, entries)) if entries else owner.__qualname__
-
-
-@cache
-def _meta(kind: type) -> type:
-    """The metaclass for subclasses of a class of this metaclass."""
-    made = type(f"Attached{kind.__name__}", (_Attached, kind), {})
-    copyreg.pickle(made, _reduced)  # type: ignore[arg-type]
-    return made
-
-
-@cache
-def _subclass(base: type, entries: Entries) -> type:
-    """The subclass of a module's class that constrains these names; the same one for the same names and specs.
-
-    # twin: an RNN of torch keeps a second list of its weights; cells of flax read their own.
-    """
-    body: dict[str, Any] = {"__module__": base.__module__, "__qualname__": base.__qualname__, "__doc__": base.__doc__}
-    body |= {"_isoparam_made_of": (base, entries)}
-    body |= {name: _Computed(spec) for name, spec in entries}
-    # `nnx.Module` decides anew for each class whether it is a pytree.
-    return _meta(type(base))(base.__name__, (base,), body, pytree=base._pytree__is_pytree)  # type: ignore[attr-defined]
-
-
-class _Value(nnx.Variable):
-    """What an attached name reads as: a Variable that holds the present value, compares like an array and refuses writes."""
-
-    def set_value(self, value: Any, *, index: Any = None) -> None:
-        _refuse_write()
-
-    def update_from_state(self, variable_state: Any) -> None:
-        _refuse_write()  # `nnx.update` with a state from before `attach`
-
-    def __lt__(self, other: Any) -> Any:
-        return self[...] < other
-
-    def __le__(self, other: Any) -> Any:
-        return self[...] <= other
-
-    def __gt__(self, other: Any) -> Any:
-        return self[...] > other
-
-    def __ge__(self, other: Any) -> Any:
-        return self[...] >= other
-
-    def __neg__(self) -> Any:
-        return -self[...]
-
-
-def _refuse_write() -> NoReturn:
-    raise SpecError(
-        "an attached parameter is computed from its raw leaf, so that writing into it would be lost; "
-        "assign to the module: module.kernel = array"
-    )
-
-
-class _Computed(Constrained):
-    """A Constrained that is read as layers of flax read a parameter.
-
-    # twin: layers of torch read tensors; those of flax read `self.kernel[...]` and ask `if self.scale`, so need a Variable.
-    """
-
-    def __get__(self, instance: object | None, owner: Any = None) -> Any:
-        value = super().__get__(instance, owner)
-        return value if instance is None else _Value(value)
-
-
-copyreg.pickle(_Attached, _reduced)  # type: ignore[arg-type]
-
-
-def _entries(part: Any) -> Entries:
-    """What is attached to a module."""
-    return _made_of(type(part))[1]
+    named = _place(owner, f"{key}_raw")
+    # A name that reads the leaf transposed follows the other one, and is untied alone.
+    follow = {named.turned: None, True: None if named.turned else Transposed(Real())}
+    held = [place for place in _places(module, old) if place.attribute != place.name]
+    _change([(place, follow[place.turned]) for place in held if place.turned in follow], leaf)
 
 
 def _modules(module: Any) -> list[nnx.Module]:
@@ -226,6 +137,11 @@ def _find(module: Any, name: str, verb: str) -> tuple[Any, str]:
         known = [path for path, _ in _named_modules(module, "", set()) if path]
         raise SpecError(f"{verb}: {type(module).__name__} has no submodule {path!r}; {hint(path, known)}")
     return owner, key
+
+
+def _places(module: Any, leaf: Any) -> list[_Place]:
+    """Where a module and those within it have a leaf."""
+    return [_place(part, name) for part in _modules(module) for name, held in _own(part) if held is leaf]
 
 
 def _own(part: Any) -> Iterator[tuple[str, Any]]:
@@ -292,31 +208,3 @@ def _refuse_copies(module: Any, leaf: Any, name: str) -> None:
                     f"attach {name!r}: {place} holds the same parameter and would keep the old numbers; "
                     f"let {type(part).__name__} read the attribute instead"
                 )
-
-
-def _swap_classes(wanted: list[tuple[Any, Entries]]) -> None:
-    """Give each module the class that constrains these names, or none of them."""
-    merged: dict[int, tuple[Any, dict[str, Spec]]] = {}
-    for part, entries in wanted:
-        merged.setdefault(id(part), (part, {}))[1].update(entries)
-    before = [(part, type(part)) for part, _ in merged.values()]
-    try:
-        for part, entries in merged.values():
-            base = _made_of(type(part))[0]
-            object.__setattr__(part, "__class__", _subclass(base, tuple(sorted(entries.items()))) if entries else base)
-    except TypeError as error:
-        for part, kind in before:
-            object.__setattr__(part, "__class__", kind)
-        names = ", ".join(kind.__name__ for _, kind in before)
-        raise SpecError(f"attach: the class of {names} cannot be extended: {error}") from None
-
-
-def _replace(part: Any, old: str, new: str, leaf: Any) -> None:
-    """Put a leaf under a new name in the place of an old one, so that attributes keep their order."""
-    setattr(part, new, leaf)  # refuses inside a transform that the module comes from outside of
-    order = dict.fromkeys(new if name == old else name for name in vars(part))
-    kept = dict(vars(part))
-    nodes = kept["_pytree__nodes"]
-    kept["_pytree__nodes"] = type(nodes)({name: kind for name, kind in nodes.items() if name != old}, copy=False)
-    vars(part).clear()
-    vars(part).update({name: kept[name] for name in order})

@@ -8,6 +8,7 @@ from jax import Array
 
 from isoparam.rules import Rule, absent
 from isoparam.specs import Fixed, Masked, Tied
+from isoparam.ties import Transposed
 from jax_impl.constants import fixed_like, places_like
 from jax_impl.kernels.sums import sum_once
 from jax_impl.registry import RULES
@@ -45,6 +46,28 @@ class TiedRule(Rule[Array]):
     log_abs_det = staticmethod(absent)
     project = staticmethod(absent)
     contains = staticmethod(absent)
+
+
+@RULES.implements(Transposed)
+class TransposedRule(Rule[Array]):
+    @staticmethod
+    def forward(spec: Transposed, raw: Array) -> Array:
+        return jnp.swapaxes(applied(spec.spec, "forward", raw), -1, -2)
+
+    @staticmethod
+    def inverse(spec: Transposed, value: Array) -> Array:
+        return applied(spec.spec, "inverse", jnp.swapaxes(value, -1, -2))
+
+    log_abs_det = staticmethod(absent)
+
+    @staticmethod
+    def project(spec: Transposed, point: Array) -> Array:
+        return jnp.swapaxes(applied(spec.spec, "project", jnp.swapaxes(point, -1, -2)), -1, -2)
+
+    @staticmethod
+    def contains(spec: Transposed, value: Array, eps: float) -> Array:
+        inside = applied(spec.spec, "contains", jnp.swapaxes(value, -1, -2), eps)
+        return all_last(inside, inside.ndim - value.ndim + spec.value_rank)
 
 
 @RULES.implements(Masked)

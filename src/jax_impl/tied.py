@@ -8,7 +8,7 @@ from jax import Array
 
 from isoparam.errors import DomainError, SpecError
 from isoparam.specs import Spec, Tied
-from isoparam.ties import unequal
+from isoparam.ties import check_tied, obeyed, unequal
 
 
 def tied_value(instance: object, name: str, spec: Tied) -> Any:
@@ -53,13 +53,9 @@ def tied_leaf(owner: Any, key: str, old: Any, name: str, spec: Tied, start: Any)
         start: "value" where the present numbers are equal, "project" to take those of the other.
 
     Raises:
-        SpecError: for a transpose, another shape, another start, or an `owner` without such a parameter.
+        SpecError: for another shape, another start, or an `owner` without such a parameter.
         DomainError: for numbers that are not equal.
     """
-    if spec.transpose:
-        raise SpecError(
-            f"attach {name!r}: {spec} would be another array, not the same leaf; use constrain, or Constrained({spec})"
-        )
     if not isinstance(start, str) or start not in ("value", "project"):
         raise SpecError(f"attach {name!r}: {spec} starts as {spec.to!r}; leave start out, or write start='project'")
     obeys = getattr(getattr(type(owner), key, None), "spec", None)
@@ -67,11 +63,10 @@ def tied_leaf(owner: Any, key: str, old: Any, name: str, spec: Tied, start: Any)
     if not isinstance(leaf, nnx.Param) or leaf is old:
         raise SpecError(f"attach {name!r}: {spec.to!r} is no other parameter of {type(owner).__name__} that it can share")
     value = getattr(owner, key)[...]
-    if tuple(value.shape) != tuple(old.shape):
-        raise SpecError(f"attach {name!r}: it has the shape {tuple(old.shape)}, and {spec.to!r} has {tuple(value.shape)}")
-    if start == "value" and not bool((value == old[...]).all()):
+    check_tied(f"attach {name!r}", spec, tuple(old.shape), tuple(value.shape))
+    if start == "value" and not bool(((jnp.swapaxes(value, -1, -2) if spec.transpose else value) == old[...]).all()):
         raise DomainError(f"{unequal(f'attach {name!r}', spec)}; start='project' takes those of {spec.to!r}")
-    return leaf, obeys
+    return leaf, obeyed(obeys, spec.transpose)
 
 
 def _member(owner: object, step: str, instance: object, name: str, spec: Tied) -> Any:

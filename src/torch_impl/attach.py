@@ -1,8 +1,6 @@
 """attach: constrain a parameter of an existing layer, whose code stays as it is; detach bakes the value back."""
 
-import copyreg
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -12,14 +10,13 @@ from torch.nn.utils import parametrize
 
 from isoparam.errors import DomainError, SpecError
 from isoparam.names import hint
-from isoparam.specs import Spec, Tied
+from isoparam.specs import Real, Spec, Tied
+from isoparam.ties import Transposed, obeyed
+from torch_impl.attached import _change, _entries, _Place, _place
 from torch_impl.flat import to_numpy
 from torch_impl.module import Constrained, _declared, _filled, _first_raw
 from torch_impl.tied import tied_leaf
 from torch_impl.verbs import project
-
-Entries = tuple[tuple[str, Spec], ...]
-"""What a class constrains: (name, spec), by name."""
 
 
 def attach(module: Any, name: str, spec: Spec, start: Any = "value") -> None:
@@ -37,7 +34,8 @@ def attach(module: Any, name: str, spec: Spec, start: Any = "value") -> None:
     Args:
         module: any nn.Module.
         name: the parameter; with dots for one of a submodule: "encoder.0.weight".
-        spec: what the value obeys. `Tied("encoder.weight")`, a name from `module` on, shares that leaf, and what it obeys.
+        spec: what the value obeys. `Tied("encoder.weight")`, a name from `module` on, shares that leaf, and what it obeys;
+            `Tied("encoder.weight", transpose=True)` reads it transposed. It starts as the other: start="project".
         start: what the present numbers become, as for `Constrained`: "value" (they are inside), "raw" (they are raw),
             "project" (those outside move to the nearest point, and a little inside; an `Orthogonal`, `SpecialOrthogonal` or
             `Stiefel` without a base gets the nearest point as its base), a float or an array of starting
@@ -68,12 +66,13 @@ def attach(module: Any, name: str, spec: Spec, start: Any = "value") -> None:
     start = start if isinstance(spec, Tied) else Constrained(spec, start).start
     owner, key = _find(module, name, "attach")
     old = _parameter(owner, key, name)
-    places = [(part, name) for part in module.modules() for name, leaf in _own(part) if leaf is old]
-    for part, other in places:
-        _refuse(part, other)
-    for place in _kept_outside(module, [old]):
+    places = _places(module, old)
+    for place in places:
+        if not place.turned:
+            _refuse(place.part, place.attribute)
+    for kept in _kept_outside(module, [old]):
         raise SpecError(
-            f"attach {name!r}: {place} holds the same parameter and would keep the old numbers; let the module read its own "
+            f"attach {name!r}: {kept} holds the same parameter and would keep the old numbers; let the module read its own "
             f"attribute instead"
         )
     if isinstance(spec, Tied):
@@ -84,14 +83,13 @@ def attach(module: Any, name: str, spec: Spec, start: Any = "value") -> None:
         if isinstance(start, str) and start == "project" and type(spec).starting_at is not Spec.starting_at:
             obeys = spec.starting_at(to_numpy(project(spec, _filled(old.detach()))))
         leaf = _first_leaf(old, name, obeys, start)
-    if obeys is not None:
-        _swap_classes([(part, (*_entries(part), (other, obeys))) for part, other in places])
-    for part, other in places:
-        _replace(part, other, other if obeys is None else f"{other}_raw", leaf)
+    _change([(place, obeyed(obeys, place.turned)) for place in places], leaf)
 
 
 def detach(module: Any, name: str) -> None:
     """Undo `attach`: the parameter is plain again and holds the present value, as do all places that share it.
+
+    What is tied to it as its transpose stays so; detach it by its own name to make it a parameter of its own.
 
     Args:
         module: the module that was given to `attach`, or one that holds it.
@@ -117,88 +115,11 @@ def detach(module: Any, name: str) -> None:
         raise SpecError(f"detach: {name!r} of {type(owner).__name__} is not attached; {hint(name, known)}")
     old = getattr(owner, f"{key}_raw")
     leaf = nn.Parameter(getattr(owner, key).detach().clone(), requires_grad=old.requires_grad)
-    found = [(part, other) for part in module.modules() for other, _ in _entries(part)]
-    places = [(part, other) for part, other in found if getattr(part, f"{other}_raw") is old]
-    for part, other in places:
-        _swap_classes([(part, tuple(entry for entry in _entries(part) if entry[0] != other))])
-        _replace(part, f"{other}_raw", other, leaf)
-
-
-class _Attached(type):
-    """The class of the classes that `attach` makes, which pickle by what they were made of."""
-
-
-def _made_of(owner: type) -> tuple[type, Entries]:
-    """The class of the user and what is attached to it."""
-    return vars(owner).get("_isoparam_made_of", (owner, ())) if isinstance(owner, _Attached) else (owner, ())
-
-
-def _reduced(owner: type) -> str | tuple[Callable[..., type], tuple[type, Entries]]:
-    """How pickle writes such a class; one derived from it has a name of its own."""
-    base, entries = _made_of(owner)
-    return (_subclass, (base, entries)) if entries else owner.__qualname__
-
-
-copyreg.pickle(_Attached, _reduced)  # type: ignore[arg-type]
-
-
-@cache
-def _meta(kind: type) -> type:
-    """The metaclass for subclasses of a class of this metaclass."""
-    if kind is type:
-        return _Attached
-    made = type(f"Attached{kind.__name__}", (_Attached, kind), {})
-    copyreg.pickle(made, _reduced)  # type: ignore[arg-type]
-    return made
-
-
-@cache
-def _subclass(base: type, entries: Entries) -> type:
-    """The subclass of a module's class that constrains these names; the same one for the same names and specs.
-
-    # twin: layers of torch read tensors; those of flax read `self.kernel[...]` and ask `if self.scale`, so need a Variable.
-    """
-    body: dict[str, Any] = {"__module__": base.__module__, "__qualname__": base.__qualname__, "__doc__": base.__doc__}
-    body |= {"_isoparam_made_of": (base, entries), "__slots__": ()}
-    body |= _rnn_members() if issubclass(base, nn.RNNBase) else {}
-    body |= {"reset_parameters": _refuse_reset} if callable(getattr(base, "reset_parameters", None)) else {}
-    return _meta(type(base))(base.__name__, (base,), body | {name: Constrained(spec) for name, spec in entries})
-
-
-def _refuse_reset(self: Any) -> None:
-    """Raise SpecError: the layer would write into temporary values, and a raw leaf from `to_empty` would stay garbage."""
-    names = [name for name, _ in _entries(self)]
-    raise SpecError(
-        f"{type(self).__name__}.reset_parameters would not reach {', '.join(names)}, computed from raw leaves; "
-        f"assign numbers, module.{names[0]} = numbers, or detach, reset and attach again"
-    )
-
-
-def _rnn_members() -> dict[str, Any]:
-    """An RNN reads a list that it made of its weights; here the list is made at every read.
-
-    # twin: an RNN of torch keeps a second list of its weights; cells of flax read their own.
-    """
-
-    def weights(self: Any) -> list[Any]:
-        return [getattr(self, name) for name in self._flat_weights_names]
-
-    def ignore(self: Any, weights: list[Any]) -> None:
-        del self, weights  # what `_init_flat_weights` and unpickling would keep
-
-    def unchanged(self: Any) -> bool:
-        return False
-
-    def flatten_parameters(self: Any) -> None:
-        """Nothing: computed weights cannot be moved into the one buffer that cuDNN likes best."""
-
-    members = {"_weights_have_changed": unchanged, "flatten_parameters": flatten_parameters}
-    return members | {"_flat_weights": property(weights, ignore)}
-
-
-def _entries(part: Any) -> Entries:
-    """What is attached to a module."""
-    return _made_of(type(part))[1]
+    named = _place(owner, f"{key}_raw")
+    # A name that reads the leaf transposed follows the other one, and is untied alone.
+    follow = {named.turned: None, True: None if named.turned else Transposed(Real())}
+    held = [place for place in _places(module, old) if place.attribute != place.name]
+    _change([(place, follow[place.turned]) for place in held if place.turned in follow], leaf)
 
 
 def _find(module: Any, name: str, verb: str) -> tuple[Any, str]:
@@ -213,6 +134,11 @@ def _find(module: Any, name: str, verb: str) -> tuple[Any, str]:
     except AttributeError:
         known = [path for path, _ in module.named_modules() if path]
         raise SpecError(f"{verb}: {type(module).__name__} has no submodule {path!r}; {hint(path, known)}") from None
+
+
+def _places(module: Any, leaf: Any) -> list[_Place]:
+    """Where a module and those within it have a leaf."""
+    return [_place(part, name) for part in module.modules() for name, held in _own(part) if held is leaf]
 
 
 def _own(part: Any) -> Iterator[tuple[str, Any]]:
@@ -289,31 +215,3 @@ def _kept_outside(module: Any, leaves: list[Any]) -> Iterator[str]:
             entries = list(kept.values()) if isinstance(kept, dict) else kept
             if id(kept) in wanted or (isinstance(entries, list | tuple) and any(id(entry) in wanted for entry in entries)):
                 yield f"{path}.{attribute}".lstrip(".")
-
-
-def _swap_classes(wanted: list[tuple[Any, Entries]]) -> None:
-    """Give each module the class that constrains these names, or none of them."""
-    merged: dict[int, tuple[Any, dict[str, Spec]]] = {}
-    for part, entries in wanted:
-        merged.setdefault(id(part), (part, {}))[1].update(entries)
-    before = [(part, type(part)) for part, _ in merged.values()]
-    try:
-        for part, entries in merged.values():
-            base = _made_of(type(part))[0]
-            part.__class__ = _subclass(base, tuple(sorted(entries.items()))) if entries else base
-    except TypeError as error:
-        for part, kind in before:
-            part.__class__ = kind
-        names = ", ".join(kind.__name__ for _, kind in before)
-        raise SpecError(f"attach: the class of {names} cannot be extended: {error}") from None
-
-
-def _replace(part: Any, old: str, new: str, leaf: Any) -> None:
-    """Put a leaf under a new name in the place of an old one, so that parameters keep their order."""
-    parameters = {new if name == old else name: leaf if name == old else entry for name, entry in part._parameters.items()}
-    part._parameters.clear()
-    part._parameters.update(parameters)
-    if isinstance(part, nn.RNNBase):
-        vars(part).pop("_flat_weights", None)
-        if not _entries(part):
-            part._init_flat_weights()

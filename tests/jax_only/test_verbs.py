@@ -50,7 +50,7 @@ def some_raw(sample: Sample, *batch: int, dtype: str = "float64") -> jax.Array:
 
 def test_every_spec_has_a_jax_rule() -> None:
     assert set(RULES) >= set(iso.catalogue())
-    assert {spec for spec in RULES if spec.__module__.startswith("isoparam.")} == set(iso.catalogue())
+    assert {spec for spec in RULES if spec.__module__.startswith("isoparam.specs.")} == set(iso.catalogue())
 
 
 @each_dtype

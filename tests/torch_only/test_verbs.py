@@ -29,7 +29,7 @@ def some_raw(sample: Sample, *batch: int, dtype: torch.dtype = torch.float64) ->
 
 def test_every_spec_has_a_torch_rule() -> None:
     assert set(RULES) >= set(iso.catalogue())
-    assert {spec for spec in RULES if spec.__module__.startswith("isoparam.")} == set(iso.catalogue())
+    assert {spec for spec in RULES if spec.__module__.startswith("isoparam.specs.")} == set(iso.catalogue())
 
 
 @each_dtype

@@ -101,9 +101,10 @@ class Tied(Spec):
     Shapes: that of the other parameter, or its transpose; raw has the shape (0,).
 
     Raises:
-        SpecError: for a name that is no text; in use for a name that is not there or that leads back to itself, and by
-            every verb that is asked without a tree.
-        DomainError: by `unconstrain` and `train`, for a value that is not equal to the other one.
+        SpecError: for a name that is no text; in use for a name that is not there or that leads back to itself, for
+            another shape, and by every verb that is asked without a tree.
+        DomainError: by `unconstrain`, `train` and `attach`, for a value that is not equal to the other one;
+            `attach(..., start="project")` takes the numbers of the other one.
 
     Limits: a glob as the name must match one parameter.
 
@@ -157,11 +158,7 @@ class Tied(Spec):
         Raises:
             SpecError: for a transpose of less than two axes.
         """
-        if not self.transpose:
-            return tuple(shape)
-        if len(shape) < 2:
-            raise SpecError(f"{self}: a value of shape {tuple(shape)} has no two axes to transpose")
-        return (*shape[:-2], shape[-1], shape[-2])
+        return turned(self, shape) if self.transpose else tuple(shape)
 
     def _raw_shape(self, value_shape: Shape) -> Shape:
         return (0,)
@@ -320,6 +317,13 @@ def mask_places(mask: FrozenArray, fill: Bound, dtype: type[np.floating]) -> Mas
     source[flat], source[~flat] = np.arange(count, dtype=np.int32), count + behind
     numbers = np.reshape(fill, 1) if single else np.broadcast_to(np.asarray(fill), here.shape)[~here]
     return MaskPlaces(here, np.flatnonzero(flat).astype(np.int32), source, bound_in(FrozenArray(numbers), dtype))
+
+
+def turned(spec: Spec, shape: Shape) -> Shape:
+    """A shape with its last two axes changed; SpecError for one that has no two axes."""
+    if len(shape) < 2:
+        raise SpecError(f"{spec}: a value of shape {tuple(shape)} has no two axes to transpose")
+    return (*shape[:-2], shape[-1], shape[-2])
 
 
 def check_last(spec: Spec, shape: Shape, wanted: Shape, name: str) -> None:
