@@ -7,7 +7,7 @@ import numpy as np
 
 from isoparam.errors import SpecError
 from isoparam.plan import DTYPES, WIDTHS
-from isoparam.specs.base import Shape
+from isoparam.specs.bounds import Shape
 
 
 def whole(name: str, value: Any, least: int = 1) -> int:

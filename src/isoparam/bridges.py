@@ -8,7 +8,7 @@ import numpy as np
 from isoparam import specs
 from isoparam.errors import SpecError
 from isoparam.specs import Spec
-from isoparam.specs.base import Shape
+from isoparam.specs.bounds import Shape
 
 Number = Callable[[Any], Any]
 """A foreign bound as a numpy array."""

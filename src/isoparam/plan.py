@@ -11,7 +11,7 @@ from isoparam.errors import SpecError
 from isoparam.names import select
 from isoparam.optimizers import LBFGS, Optimizer
 from isoparam.specs import Real, Spec, Tied
-from isoparam.specs.base import Shape
+from isoparam.specs.bounds import Shape
 
 SHOWN = 64  # entries up to which a value is recorded whole
 SUMMARY = ("min", "mean", "max")

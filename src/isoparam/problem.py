@@ -16,7 +16,7 @@ from isoparam.objective import ModuleLoss
 from isoparam.optimizers import Optimizer, as_optimizer
 from isoparam.plan import FIXED
 from isoparam.specs import Spec, Tied
-from isoparam.specs.base import Shape
+from isoparam.specs.bounds import Shape, as_numpy
 from isoparam.ties import resolved, tied_shape
 
 SHOWN = 200  # characters of parameters in a repr
@@ -203,7 +203,7 @@ def _value(name: str, value: Any) -> np.ndarray | None:
         raise SpecError(f"init: the key {name!r} must be a text")
     if value is None:
         return None
-    array = _as_numpy(value)
+    array = as_numpy(value)
     if array.dtype.kind in "biu":
         hint = f"write {float(array)}" if array.ndim == 0 else "write it with .astype(float)"
         raise SpecError(f"init[{name!r}]={value!r} is of dtype {array.dtype}, and parameters are floating; {hint}")
@@ -217,19 +217,6 @@ def _value(name: str, value: Any) -> np.ndarray | None:
     array = np.array(array, dtype=np.float64)
     array.setflags(write=False)
     return array
-
-
-def _as_numpy(value: Any) -> np.ndarray:
-    """A number, or an array of numpy or of a backend; what is none of these becomes an array of objects."""
-    try:
-        array = np.asarray(value)
-        return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
-    except (TypeError, ValueError, RuntimeError):
-        pass
-    try:
-        return np.asarray(value.double().cpu())  # a tensor of torch that numpy cannot share: bfloat16, or on a GPU
-    except (AttributeError, TypeError, ValueError, RuntimeError):
-        return np.asarray(None)
 
 
 def _shapes(init: Mapping[str, np.ndarray | None], specs: Mapping[str, Spec]) -> dict[str, Shape]:

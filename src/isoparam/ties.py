@@ -11,7 +11,8 @@ from isoparam.borders import border_of
 from isoparam.errors import SpecError
 from isoparam.names import hint, select
 from isoparam.specs import Facts, Real, Spec, Tied
-from isoparam.specs.base import Border, Kind, Shape
+from isoparam.specs.base import Border, Kind
+from isoparam.specs.bounds import Shape
 from isoparam.specs.structure import turned
 
 

@@ -11,7 +11,8 @@ from jax import Array
 
 from isoparam.specs import Affine, Box, Fixed, GreaterThan, Interval, LessThan, Masked, OrderedInterval
 from isoparam.specs.balls import Ball, BallNumbers
-from isoparam.specs.base import ScalarSpec, bound_in, plain
+from isoparam.specs.base import ScalarSpec
+from isoparam.specs.bounds import bound_in, plain
 from isoparam.specs.circular import Turn, turn
 from isoparam.specs.numbers import AffineNumbers, Helmert, IntervalNumbers, RoomNumbers, helmert
 from isoparam.specs.planes import Plane, PlaneNumbers

@@ -12,7 +12,8 @@ from torch import Tensor as Array
 
 from isoparam.specs import Affine, Box, Fixed, GreaterThan, Interval, LessThan, Masked, OrderedInterval
 from isoparam.specs.balls import Ball, BallNumbers
-from isoparam.specs.base import FrozenArray, ScalarSpec, bound_in, plain
+from isoparam.specs.base import ScalarSpec
+from isoparam.specs.bounds import FrozenArray, bound_in, plain
 from isoparam.specs.circular import Turn, turn
 from isoparam.specs.numbers import AffineNumbers, Helmert, IntervalNumbers, RoomNumbers, helmert
 from isoparam.specs.planes import Plane, PlaneNumbers

@@ -2,8 +2,9 @@
 
 from isoparam.specs.affine import Affine
 from isoparam.specs.balls import L1Ball, L2Ball, LInfBall
-from isoparam.specs.base import Facts, FrozenArray, ScalarSpec, Spec, VectorSpec
+from isoparam.specs.base import Facts, ScalarSpec, Spec, VectorSpec
 from isoparam.specs.blocks import Concatenate, Stack
+from isoparam.specs.bounds import FrozenArray
 from isoparam.specs.box import Box
 from isoparam.specs.circular import Circular
 from isoparam.specs.compose import Compose

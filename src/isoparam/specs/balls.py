@@ -9,7 +9,8 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from isoparam.errors import SpecError
-from isoparam.specs.base import Border, Facts, VectorSpec, as_bound, bound_in, check_link
+from isoparam.specs.base import Border, Facts, VectorSpec, check_link
+from isoparam.specs.bounds import as_bound, bound_in
 from isoparam.specs.scalar import Interval
 
 RADIAL_LINKS = ("alg", "tanh")

@@ -10,42 +10,9 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 
 from isoparam.errors import SpecError
+from isoparam.specs.bounds import FrozenArray, Shape
 
-Shape = tuple[int, ...]
 Kind = Literal["scalar", "vector", "matrix", "structure"]
-
-
-class FrozenArray:
-    """A read-only float64 array that hashes and compares by content, so that specs stay static under jit and compile."""
-
-    __slots__ = ("_hash", "data", "shape")
-
-    def __init__(self, data: Any) -> None:
-        array = np.array(data, dtype=np.float64)
-        array.setflags(write=False)
-        self.data = array
-        self.shape: Shape = array.shape  # a tuple of its own: torch.compile makes a tensor of an array that it sees read
-        self._hash = hash((array.shape, (array + 0.0).tobytes()))  # + 0.0: equal arrays may hold 0.0 and -0.0
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    def __eq__(self, other: object) -> bool:
-        if self is other:
-            return True
-        return isinstance(other, FrozenArray) and self._hash == other._hash and np.array_equal(self.data, other.data)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return FrozenArray, (np.array(self.data),)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.array(self.data, dtype=dtype) if copy or dtype not in (None, np.float64) else self.data
-
-    def __repr__(self) -> str:
-        return np.array2string(self.data, separator=", ", threshold=8)
-
-
-Bound = float | FrozenArray
 
 
 @dataclass(frozen=True)
@@ -259,13 +226,6 @@ class VectorSpec(Spec):
                 f"it needs at least {self.smallest[name]} there"
             )
 
-    def unreachable(self, value: np.ndarray) -> str:
-        """What to say of a value that lies in the set while its raw would not be finite."""
-        return (
-            f"value {np.array2string(np.asarray(value), threshold=8)} lies in {self.facts.domain} of {self}, but its raw "
-            "would not be finite; move it off there"
-        )
-
     def _resized(self, shape: Shape, change: int) -> Shape:
         sizes = list(shape)
         sizes[self.axis] += change
@@ -311,53 +271,7 @@ def triangle_side(spec: Spec, count: int, *, diagonal: bool) -> int:
     return side
 
 
-def as_bound(owner: str, name: str, bound: Any, *, infinite: bool = False) -> Bound:
-    """A bound as a float or a FrozenArray, finite unless `infinite`; SpecError names the owner, the argument and the value."""
-    try:
-        array = np.asarray(bound)
-    except (TypeError, ValueError, RuntimeError):
-        array = np.asarray(None)
-    if array.dtype.kind not in "iuf":
-        raise SpecError(f"{owner}: {name}={bound!r} must be a real number or a numpy array of them")
-    array = array.astype(np.float64)
-    if array.size == 0:
-        raise SpecError(f"{owner}: {name} is an empty array; leave the bound a number, or give one per entry")
-    if infinite and np.isnan(array).any():
-        raise SpecError(f"{owner}: {name}={bound!r} must not be nan; for a side without a bound write -inf or inf")
-    if not infinite and not np.isfinite(array).all():
-        raise SpecError(f"{owner}: {name}={bound!r} must be finite; for a side without a bound use GreaterThan or LessThan")
-    return float(array) if array.ndim == 0 else FrozenArray(array)
-
-
-def check_shapes(owner: str, **bounds: Bound) -> None:
-    """Raise SpecError unless the bounds broadcast together."""
-    try:
-        np.broadcast_shapes(*(np.shape(bound) for bound in bounds.values()))
-    except ValueError:
-        raise SpecError(f"{owner}: the shapes of {' and '.join(bounds)} do not broadcast together") from None
-
-
 def check_link(owner: str, link: str, known: tuple[str, ...], name: str = "link") -> None:
     """Raise SpecError unless `link`, the argument called `name`, is one of `known`."""
     if link not in known:
         raise SpecError(f"{owner}: unknown {name}={link!r}; choose one of {', '.join(map(repr, known))}")
-
-
-def bound_in(bound: Bound, dtype: type[np.floating]) -> np.ndarray:
-    """The bound rounded once to `dtype`, the dtype of the parameter; SpecError where it overflows there."""
-    with np.errstate(over="ignore"):
-        rounded = np.asarray(bound, dtype=np.float64).astype(dtype)
-    if not np.isfinite(rounded).all():
-        raise SpecError(f"bound {bound!r} overflows in {np.dtype(dtype).name} (largest: {np.finfo(dtype).max:.4g})")
-    return rounded
-
-
-def above(value: np.ndarray, bound: Bound) -> np.ndarray:
-    """value - bound in float64, with the bound in the dtype of the value: 0 for a value that was rounded to it."""
-    with np.errstate(over="ignore"):
-        return value.astype(np.float64) - bound_in(bound, value.dtype.type)
-
-
-def plain(array: np.ndarray) -> Any:
-    """A 0-d array as a Python float (which takes any tensor's dtype), other arrays as they are."""
-    return float(array) if array.ndim == 0 else array

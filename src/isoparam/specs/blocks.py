@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from isoparam.errors import SpecError
-from isoparam.specs.base import Border, Facts, Kind, Shape, Spec, VectorSpec
+from isoparam.specs.base import Border, Facts, Kind, Spec, VectorSpec
+from isoparam.specs.bounds import Shape
 
 
 @dataclass(frozen=True, repr=False)

@@ -7,7 +7,8 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from isoparam.errors import SpecError
-from isoparam.specs.base import Border, Bound, Facts, FrozenArray, ScalarSpec, as_bound, check_shapes
+from isoparam.specs.base import Border, Facts, ScalarSpec
+from isoparam.specs.bounds import BoundField, FrozenArray, as_bound, check_shapes
 from isoparam.specs.scalar import GreaterThan, Interval, LessThan, Real
 
 
@@ -61,8 +62,8 @@ class Box(ScalarSpec):
         source="Stan Reference Manual, Constraint Transforms; scipy.optimize.Bounds",
     )
 
-    low: Bound
-    high: Bound
+    low: BoundField
+    high: BoundField
 
     def __post_init__(self) -> None:
         shown = f"Box(low={self.low!r}, high={self.high!r})"

@@ -9,7 +9,8 @@ import numpy as np
 
 from isoparam.errors import SpecError
 from isoparam.specs.affine import Affine
-from isoparam.specs.base import Border, Facts, Kind, Shape, Spec
+from isoparam.specs.base import Border, Facts, Kind, Spec
+from isoparam.specs.bounds import Shape
 from isoparam.specs.scalar import Real
 from isoparam.specs.structure import picked
 

@@ -5,7 +5,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from isoparam.specs.base import Border, Facts, MatrixSpec, Shape, check_link, square_side, triangle_side
+from isoparam.specs.base import Border, Facts, MatrixSpec, check_link, square_side, triangle_side
+from isoparam.specs.bounds import Shape
 
 LINKS = ("row", "tanh")
 

@@ -6,7 +6,8 @@ from typing import ClassVar
 import numpy as np
 
 from isoparam.errors import SpecError
-from isoparam.specs.base import Border, Facts, MatrixSpec, Shape, above, check_link, square_side, triangle_side
+from isoparam.specs.base import Border, Facts, MatrixSpec, check_link, square_side, triangle_side
+from isoparam.specs.bounds import Shape, above
 from isoparam.specs.scalar import HALF_LINE_LINKS
 from isoparam.specs.triangles import asymmetry
 

@@ -52,7 +52,8 @@ from isoparam.specs import (
     UnitVector,
     WeightNorm,
 )
-from isoparam.specs.base import Shape, Spec
+from isoparam.specs.base import Spec
+from isoparam.specs.bounds import Shape
 
 
 class Example(NamedTuple):

@@ -10,7 +10,8 @@ import numpy as np
 
 from isoparam.errors import SpecError
 from isoparam.specs.balls import RADIAL_LINKS, L2Ball
-from isoparam.specs.base import Border, Facts, FrozenArray, Kind, MatrixSpec, Shape, Spec, VectorSpec, as_bound, check_link
+from isoparam.specs.base import Border, Facts, Kind, MatrixSpec, Spec, VectorSpec, check_link
+from isoparam.specs.bounds import FrozenArray, Shape, as_bound
 
 
 @dataclass(frozen=True)

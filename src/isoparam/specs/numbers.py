@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from isoparam.errors import SpecError
-from isoparam.specs.base import Bound, bound_in, plain
+from isoparam.specs.bounds import Bound, bound_in, plain
 
 
 class IntervalNumbers(NamedTuple):

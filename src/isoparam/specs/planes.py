@@ -10,7 +10,8 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from isoparam.errors import SpecError
-from isoparam.specs.base import Border, Facts, FrozenArray, Shape, VectorSpec, as_bound, bound_in, check_link
+from isoparam.specs.base import Border, Facts, VectorSpec, check_link
+from isoparam.specs.bounds import ArrayField, FrozenArray, Shape, as_bound, bound_in
 from isoparam.specs.scalar import HALF_LINE_LINKS
 
 
@@ -107,7 +108,7 @@ def _cut(number: float, digits: int) -> float:
 class Plane(VectorSpec):
     """What the two share: normal and offset."""
 
-    normal: FrozenArray
+    normal: ArrayField
     offset: float
 
     def __post_init__(self) -> None:

@@ -9,7 +9,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from isoparam.errors import SpecError
-from isoparam.specs.base import Border, Facts, FrozenArray, MatrixSpec, Shape, check_link, square_side, triangle_side
+from isoparam.specs.base import Border, Facts, MatrixSpec, check_link, square_side, triangle_side
+from isoparam.specs.bounds import FrozenArray, Shape
 
 MAPS = ("cayley", "exp", "householder")
 FREE = ("minimal", "full")

@@ -6,7 +6,8 @@ from typing import ClassVar
 import numpy as np
 
 from isoparam.errors import SpecError
-from isoparam.specs.base import Border, Bound, Facts, ScalarSpec, above, as_bound, check_link, check_shapes
+from isoparam.specs.base import Border, Facts, ScalarSpec, check_link
+from isoparam.specs.bounds import BoundField, above, as_bound, check_shapes
 from isoparam.specs.numbers import IntervalNumbers, interval_numbers
 
 HALF_LINE_LINKS = ("softplus", "exp")
@@ -126,7 +127,7 @@ class GreaterThan(ScalarSpec):
         source=f"{_STAN}, Lower bounded scalar",
     )
 
-    bound: Bound
+    bound: BoundField
     link: str = "softplus"
 
     def __post_init__(self) -> None:
@@ -175,7 +176,7 @@ class LessThan(ScalarSpec):
         source=f"{_STAN}, Upper bounded scalar",
     )
 
-    bound: Bound
+    bound: BoundField
     link: str = "softplus"
 
     def __post_init__(self) -> None:
@@ -234,8 +235,8 @@ class Interval(ScalarSpec):
         source=f"{_STAN}, Lower and upper bounded scalar",
     )
 
-    low: Bound
-    high: Bound
+    low: BoundField
+    high: BoundField
     link: str = "sigmoid"
 
     def __post_init__(self) -> None:

@@ -6,7 +6,8 @@ from typing import ClassVar
 import numpy as np
 
 from isoparam.errors import SpecError
-from isoparam.specs.base import Border, Facts, MatrixSpec, Shape, above
+from isoparam.specs.base import Border, Facts, MatrixSpec
+from isoparam.specs.bounds import Shape, above
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from isoparam.errors import SpecError
-from isoparam.specs.base import Border, Bound, Facts, FrozenArray, Kind, ScalarSpec, Shape, Spec, as_bound, bound_in
+from isoparam.specs.base import Border, Facts, Kind, ScalarSpec, Spec
+from isoparam.specs.bounds import ArrayField, Bound, BoundField, FrozenArray, Shape, as_bound, bound_in
 from isoparam.specs.scalar import Real
 
 
@@ -51,11 +52,11 @@ class Fixed(Spec):
         source="requires_grad=False of PyTorch, optax.set_to_zero",
     )
 
-    value: Bound
+    value: BoundField
     _shape: ClassVar[Shape]
 
     def __post_init__(self) -> None:
-        value = as_bound(f"Fixed(value={self.value!r})", "value", self.value)
+        value = as_bound("Fixed", "value", self.value)
         object.__setattr__(self, "value", value)
         object.__setattr__(self, "value_rank", len(np.shape(value)))
         object.__setattr__(self, "_shape", np.shape(value))  # kept, since torch.compile cannot ask numpy
@@ -212,9 +213,9 @@ class Masked(Spec):
         source="torch.nn.utils.prune; equinox.partition",
     )
 
-    mask: FrozenArray
+    mask: ArrayField
     spec: Spec = field(default_factory=Real)
-    fill: Bound = 0.0
+    fill: BoundField = field(default=0.0)  # type: ignore[assignment]  of the field, not of its descriptor
     free: ClassVar[Spec]
     """`spec` with the bounds of the free entries, in a row."""
     _shape: ClassVar[Shape]

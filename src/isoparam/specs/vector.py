@@ -5,7 +5,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from isoparam.specs.base import Border, Facts, Shape, VectorSpec, above, check_link
+from isoparam.specs.base import Border, Facts, VectorSpec, check_link
+from isoparam.specs.bounds import Shape, above
 from isoparam.specs.scalar import HALF_LINE_LINKS
 
 
