@@ -1,7 +1,7 @@
 """What the command line shows: tables that fit 80 columns, with or without a terminal."""
 
 from collections.abc import Sequence
-from dataclasses import MISSING, asdict, fields
+from dataclasses import asdict, fields
 from difflib import get_close_matches
 from math import inf, isinf, log10
 from typing import Any
@@ -18,6 +18,7 @@ from isoparam.problem import Problem
 from isoparam.progress import short
 from isoparam.run import Run
 from isoparam.specs import Spec, catalogue
+from isoparam.specs.calls import written
 
 SHOWN = 8  # entries up to which an array gets a row per entry
 
@@ -90,7 +91,8 @@ def spec_named(name: str) -> type[Spec]:
 
 def show_spec(console: Console, spec: type[Spec]) -> None:
     """One spec in full."""
-    console.print(f"{spec.__name__}({_signature(spec)}): {(spec.__doc__ or '').splitlines()[0]}", style="bold")
+    console.print(written(spec), style="bold", markup=False)
+    console.print(f"{(spec.__doc__ or '').splitlines()[0]}\n", markup=False)
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="dim", no_wrap=True)
     table.add_column()
@@ -167,7 +169,3 @@ def _ulp(runs: Sequence[Run], name: str) -> float:
 def _relative(runs: Sequence[Run], name: str) -> float:
     torch, jax = (run.values[name] for run in runs)
     return max_relative(torch, jax, np.max(np.abs(torch), initial=0.0)).distance
-
-
-def _signature(spec: type[Spec]) -> str:
-    return ", ".join(entry.name if entry.default is MISSING else f"{entry.name}={entry.default!r}" for entry in fields(spec))

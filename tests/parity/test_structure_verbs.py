@@ -238,6 +238,31 @@ def test_a_tied_attribute_reads_the_other(make):
         _ = model.lost
 
 
+CONSTANTS = {
+    "float32": torch.tensor([1.0, 2.0]),
+    "bfloat16": torch.tensor([1.0, 2.0], dtype=torch.bfloat16),
+    "integers": torch.tensor([1, 2]),
+    "detached": torch.nn.Parameter(torch.tensor([1.0, 2.0])).detach(),
+    "jax": jnp.asarray([1.0, 2.0]),
+    "jax bfloat16": jnp.asarray([1.0, 2.0], jnp.bfloat16),
+}
+
+
+@pytest.mark.parametrize("given", CONSTANTS.values(), ids=CONSTANTS)
+def test_a_constant_comes_from_the_arrays_of_either_framework(given):
+    assert iso.Fixed(given) == iso.Fixed([1.0, 2.0])
+    assert iso.GreaterThan(given) == iso.GreaterThan([1.0, 2.0])
+
+
+def test_a_constant_is_a_copy_and_loses_no_graph():
+    given = torch.tensor([1.0, 2.0], dtype=torch.float64)
+    fixed = iso.Fixed(given)
+    given[0] = 9.0
+    assert fixed == iso.Fixed([1.0, 2.0])
+    with pytest.raises(SpecError, match=r"it requires grad: write \.detach\(\)"):
+        iso.Fixed(torch.nn.Parameter(given))
+
+
 def test_attached_ties_share_one_leaf():
     net = torch.nn.ModuleDict({"e": torch.nn.Linear(2, 2), "d": torch.nn.Linear(2, 2)})
     with pytest.raises(DomainError, match=r"takes those of .e\.weight"):

@@ -1,6 +1,6 @@
 """What every spec is: frozen data that compares by content and knows its shapes."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -11,6 +11,7 @@ import numpy as np
 
 from isoparam.errors import SpecError
 from isoparam.specs.bounds import FrozenArray, Shape
+from isoparam.specs.calls import BOUNDS, SIZES, SpecType
 
 Kind = Literal["scalar", "vector", "matrix", "structure"]
 
@@ -55,7 +56,7 @@ class Border(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Spec(ABC):
+class Spec(metaclass=SpecType):
     """One constraint, as data: no arrays of a framework, no state, no default backend.
 
     Subclasses are final, frozen dataclasses. What a spec *does* stands in two rules of the same
@@ -68,6 +69,9 @@ class Spec(ABC):
     """How many of the last axes of raw make one value; the others are batch axes."""
     value_rank: ClassVar[int]
     """How many of the last axes of a value make one value: 0 for a scalar spec, 1 for a vector, 2 for a matrix."""
+
+    number_hint: ClassVar[str] = SIZES
+    """What to say where a number is given that the spec does not take."""
 
     @property
     def value_axes(self) -> tuple[int, ...]:
@@ -165,6 +169,7 @@ class ScalarSpec(Spec):
     kind: ClassVar[Kind] = "scalar"
     raw_rank: ClassVar[int] = 0
     value_rank: ClassVar[int] = 0
+    number_hint: ClassVar[str] = BOUNDS
 
     def __post_init__(self) -> None:
         _ = self._bound_shape  # kept from here on: torch.compile cannot enter the lock of a cached_property
@@ -274,4 +279,5 @@ def triangle_side(spec: Spec, count: int, *, diagonal: bool) -> int:
 def check_link(owner: str, link: str, known: tuple[str, ...], name: str = "link") -> None:
     """Raise SpecError unless `link`, the argument called `name`, is one of `known`."""
     if link not in known:
-        raise SpecError(f"{owner}: unknown {name}={link!r}; choose one of {', '.join(map(repr, known))}")
+        more = f"; {SIZES}, and {BOUNDS}" if isinstance(link, int | float) else ""
+        raise SpecError(f"{owner}: unknown {name}={link!r}; choose one of {', '.join(map(repr, known))}{more}")

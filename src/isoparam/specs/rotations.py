@@ -249,7 +249,7 @@ class SpecialOrthogonal(Rotation):
         return (*raw_shape[:-1], n, n)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Stiefel(Rotation):
     """Matrices with k orthonormal columns, or k orthonormal rows.
 
@@ -298,6 +298,9 @@ class Stiefel(Rotation):
     columns: int | None = None
     rows: int | None = None
     free: str = "minimal"
+    map: str = "cayley"
+    base: Any = None
+    number_hint: ClassVar[str] = "how many columns or rows has a name: Stiefel(columns=2)"
 
     def __post_init__(self) -> None:
         counts = [count for count in (self.columns, self.rows) if count is not None]
