@@ -114,7 +114,7 @@ def geotorch_so(kind: str) -> Map:
     def forward(raw: Any) -> Any:
         side = raw.shape[-1]
         if side not in modules:
-            modules[side] = SO((side, side), triv=kind)
+            modules[side] = SO((side, side), triv=kind).to(raw.dtype)
         return modules[side](raw)
 
     return forward

@@ -60,8 +60,9 @@ def main() -> int:
     rows = []
     for race in races:
         for entries in arguments.sizes:
-            rows += raced(race, entries, arguments.rounds)
-            console.print(f"{race.spec}, {entries:,} entries: done", style="dim")
+            for row in raced(race, entries, arguments.rounds):
+                rows.append(row)
+                console.print(f"{row.spec}, {row.backend}, {row.entries:,}: {_ours_and_peers(row)}", style="dim")
     console.print(_table(rows))
     packages = {name: version(name) for name in ("torch", "jax", "numpyro", "tfp-nightly", "geotorch")}
     console.print(f"{platform.machine()}, {packages}, one thread, fastest of {arguments.rounds} interleaved rounds")
@@ -136,6 +137,11 @@ def _seconds(call: Callable[[], Any], repeats: int) -> float:
     for _ in range(repeats):
         call()
     return (perf_counter() - begun) / repeats
+
+
+def _ours_and_peers(row: Row) -> str:
+    peers = ", ".join(f"{name} {seconds * 1e6:.4g}" for name, seconds in row.peers.items())
+    return f"isoparam {row.ours * 1e6:.4g}, {peers or 'no peer'}"
 
 
 def _table(rows: list[Row]) -> Table:

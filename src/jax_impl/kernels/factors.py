@@ -100,7 +100,8 @@ def _covariance(link: str, raw: Array) -> Array:
     if side > SMALL_PRODUCT or raw.dtype == jnp.float64:
         return product(filled(raw, side, link))
     with enable_x64(True):
-        return product(filled(raw.astype(jnp.float64), side, link)).astype(raw.dtype)
+        wide = filled(raw.astype(jnp.float64), side, link)
+        return mirrored(times(wide, wide.mT)).astype(raw.dtype)
 
 
 def _covariance_push(link: str, raw: Array, y: Array, tangent: Array) -> Array:

@@ -3,7 +3,7 @@
 from math import ceil, log2
 
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array, enable_x64, lax
 
 from jax_impl.kernels.elementary import half_digits, two_sum
 from jax_impl.kernels.exact_sums import products, sum_exactly
@@ -17,6 +17,10 @@ WIDEST = 24
 def gram(matrix: Array) -> Array:
     """A A^T, rounded about once even where the entries cancel: each of them exactly up to WIDEST rows."""
     side = matrix.shape[-1]
+    if side <= WIDEST and matrix.dtype == jnp.float32:
+        with enable_x64(True):
+            wide = matrix.astype(jnp.float64)
+            return (wide @ wide.mT).astype(matrix.dtype)
     if side > WIDEST:
         head, tail = product((matrix, jnp.zeros_like(matrix)), (matrix.mT, jnp.zeros_like(matrix.mT)))
         return head + tail

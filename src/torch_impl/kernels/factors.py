@@ -97,7 +97,8 @@ def _covariance(link: str, raw: Array) -> Array:
     side = _side(raw)
     if side > SMALL_PRODUCT or raw.dtype == torch.float64:
         return product(filled(raw, side, link))
-    return product(filled(raw.double(), side, link)).to(raw.dtype)
+    wide = filled(raw.double(), side, link)
+    return mirrored(times(wide, wide.mT)).to(raw.dtype)
 
 
 def _covariance_push(link: str, raw: Array, y: Array, tangent: Array) -> Array:

@@ -7,6 +7,7 @@ from torch import Tensor as Array
 
 from torch_impl.kernels.elementary import half_digits, two_sum
 from torch_impl.kernels.exact_sums import products, sum_exactly
+from torch_impl.kernels.sums import doubled
 
 Pair = tuple[Array, Array]
 
@@ -17,6 +18,9 @@ WIDEST = 24
 def gram(matrix: Array) -> Array:
     """A A^T, rounded about once even where the entries cancel: each of them exactly up to WIDEST rows."""
     side = matrix.shape[-1]
+    if side <= WIDEST and doubled(matrix):
+        wide = matrix.double()
+        return (wide @ wide.mT).to(matrix.dtype)
     if side > WIDEST:
         head, tail = product((matrix, torch.zeros_like(matrix)), (matrix.mT, torch.zeros_like(matrix.mT)))
         return head + tail
