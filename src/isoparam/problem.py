@@ -208,7 +208,8 @@ def _value(name: str, value: Any) -> np.ndarray | None:
         hint = f"write {float(array)}" if array.ndim == 0 else "write it with .astype(float)"
         raise SpecError(f"init[{name!r}]={value!r} is of dtype {array.dtype}, and parameters are floating; {hint}")
     if array.dtype.kind != "f":
-        raise SpecError(f"init[{name!r}]={value!r} must be a float or a numpy array of floats")
+        more = "; it requires grad: write .detach()" if getattr(value, "requires_grad", False) else ""
+        raise SpecError(f"init[{name!r}]={value!r} must be a float or an array of floats{more}")
     if array.size == 0:
         raise SpecError(f"init[{name!r}] is an empty array of shape {array.shape}; leave the parameter out")
     if not np.isfinite(array).all():

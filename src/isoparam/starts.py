@@ -1,5 +1,6 @@
 """Starts: what `start=` of a module may say, which numbers may be assigned, and which points lie in a closed set."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,17 @@ def as_numbers(value: Any, native: str) -> np.ndarray:
     if isinstance(value, np.ndarray):
         raise SpecError(f"an array of {value.dtype} is not floating; write array.astype(float)")
     raise SpecError(f"expected a float, a floating numpy array or a floating {native}, got {type(value).__name__}")
+
+
+def check_range(init: Mapping[str, np.ndarray | None], dtype: str) -> None:
+    """Raise DomainError for a start that overflows in the dtype of the run."""
+    wide = np.float64 if dtype == "float64" else np.float32  # bfloat16 reaches as far as float32
+    for name, value in init.items():
+        if value is not None and np.max(np.abs(value)) > np.finfo(wide).max:
+            raise DomainError(
+                f"init[{name!r}] has the entry {value.flat[np.argmax(np.abs(value))]!s}, which overflows in {dtype}; "
+                f"start smaller, or train in float64"
+            )
 
 
 def check_closed(name: str, spec: Spec, point: np.ndarray, near: np.ndarray) -> None:

@@ -11,9 +11,10 @@ from isoparam.errors import DomainError, SpecError
 from isoparam.names import hint
 from isoparam.specs import Real, Spec, Tied
 from isoparam.ties import Transposed, obeyed
+from jax_impl.assigned import _filled, _first_raw
 from jax_impl.attached import _change, _entries, _Place, _place
 from jax_impl.flat import to_numpy
-from jax_impl.module import Constrained, _declared, _filled, _first_raw, _held, _members, _named_modules
+from jax_impl.module import Constrained, _declared, _held, _members, _named_modules
 from jax_impl.tied import tied_leaf
 from jax_impl.verbs import project
 

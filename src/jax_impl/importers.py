@@ -11,8 +11,9 @@ from flax import nnx
 from isoparam.errors import CheckpointError, DomainError, SpecError
 from isoparam.importers import Map, check_names, untied, values_of
 from isoparam.specs import Spec, Tied
+from jax_impl.assigned import _cast, _copy, _first_raw
 from jax_impl.kernels.derivatives import settings_for
-from jax_impl.module import Constrained, _cast, _copy, _declared, _first_raw, _members
+from jax_impl.module import Constrained, _declared, _members
 from jax_impl.verbs import forward
 
 

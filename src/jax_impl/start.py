@@ -12,7 +12,7 @@ from isoparam.errors import DomainError
 from isoparam.plan import layout
 from isoparam.problem import Problem
 from isoparam.specs import Real, Spec, Tied
-from isoparam.starts import check_closed
+from isoparam.starts import check_closed, check_range
 from jax_impl.flat import setting, to_numpy
 from jax_impl.verbs import contains, forward, initial, inverse, project
 
@@ -23,11 +23,13 @@ def start(
     """The trained numbers at the start, computed in float64 or float32: raw, or in projected training the values themselves.
 
     Raises:
-        DomainError: for a value outside its set, in this dtype; in projected training the border belongs to the set.
+        DomainError: for a value outside its set, one that no finite raw has, or one that overflows in this dtype; in
+            projected training the border belongs to the set.
     """
     del seed  # every start is given so far; drawn ones will come from it
     wide = jnp.float64 if dtype == "float64" else jnp.float32  # weights rounded to bfloat16 would not sum to 1
     init = problem.init or {}
+    check_range(init, dtype)
     if method == "projected":
         with setting(dtype, device):
             return _closed(problem, wide)
@@ -56,13 +58,14 @@ def start(
 
 
 def _inverted(specs: list[Spec], values: list[Array]) -> tuple[list[Array], list[Array]]:
-    """Whether each value lies inside its set, and its raw."""
+    """Whether each value lies inside its set and has a finite raw, and that raw."""
     inside = [jnp.all(contains(spec, value)) for spec, value in zip(specs, values, strict=True)]
-    return inside, [inverse(spec, value, check=False) for spec, value in zip(specs, values, strict=True)]
+    raws = [inverse(spec, value, check=False) for spec, value in zip(specs, values, strict=True)]
+    return [within & jnp.all(jnp.isfinite(raw)) for within, raw in zip(inside, raws, strict=True)], raws
 
 
 def _refuse(problem: Problem, dtype: str, wide: Any) -> None:
-    """Raise DomainError for the first start that lies outside its set."""
+    """Raise DomainError for the first start that lies outside its set, or has no finite raw."""
     for name, value in (problem.init or {}).items():
         if value is not None:
             try:

@@ -12,9 +12,10 @@ from isoparam.errors import DomainError, SpecError
 from isoparam.names import hint
 from isoparam.specs import Real, Spec, Tied
 from isoparam.ties import Transposed, obeyed
+from torch_impl.assigned import _filled, _first_raw
 from torch_impl.attached import _change, _entries, _Place, _place
 from torch_impl.flat import to_numpy
-from torch_impl.module import Constrained, _declared, _filled, _first_raw
+from torch_impl.module import Constrained, _declared
 from torch_impl.tied import tied_leaf
 from torch_impl.verbs import project
 

@@ -13,7 +13,8 @@ from torch.nn.utils.parametrize import ParametrizationList
 from isoparam.errors import CheckpointError, DomainError, SpecError
 from isoparam.importers import Map, check_names, untied, values_of
 from isoparam.specs import Spec, Tied
-from torch_impl.module import Constrained, _copy, _declared, _first_raw
+from torch_impl.assigned import _copy, _first_raw
+from torch_impl.module import Constrained, _declared
 from torch_impl.verbs import forward
 
 

@@ -6,7 +6,7 @@ import torch
 from isoparam.errors import DomainError
 from isoparam.problem import Problem
 from isoparam.specs import Real, Tied
-from isoparam.starts import check_closed
+from isoparam.starts import check_closed, check_range
 from torch_impl.flat import device_of, to_numpy
 from torch_impl.verbs import forward, initial, inverse, project
 
@@ -17,10 +17,12 @@ def start(
     """The trained numbers at the start, computed in float64 or float32: raw, or in projected training the values themselves.
 
     Raises:
-        DomainError: for a value outside its set, in this dtype; in projected training the border belongs to the set.
+        DomainError: for a value outside its set, one that no finite raw has, or one that overflows in this dtype; in
+            projected training the border belongs to the set.
     """
     del seed  # every start is given so far; drawn ones will come from it
     wide = torch.float64 if dtype == "float64" else torch.float32  # weights rounded to bfloat16 would not sum to 1
+    check_range(problem.init or {}, dtype)
     result = {}
     for name, value in (problem.init or {}).items():
         spec = problem.specs.get(name, Real())

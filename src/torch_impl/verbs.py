@@ -205,7 +205,8 @@ def _apply(spec: Spec, verb: str, array: Any) -> Array:
 
 
 def _numbers(value: Array) -> Any:
-    return value.detach().double().cpu().numpy()
+    array = value.detach().cpu()
+    return (array if array.dtype in (torch.float32, torch.float64) else array.float()).numpy()
 
 
 def _checked(spec: Any) -> Spec:

@@ -28,7 +28,7 @@ BAD = {
     "integer start": ({"init": {"x": 1}}, "init['x']=1 is of dtype int64, and parameters are floating; write 1.0"),
     "integer array": ({"init": {"x": np.array([1, 2])}}, "write it with .astype(float)"),
     "boolean start": ({"init": {"x": True}}, "parameters are floating; write 1.0"),
-    "text start": ({"init": {"x": "a"}}, "init['x']='a' must be a float or a numpy array of floats"),
+    "text start": ({"init": {"x": "a"}}, "init['x']='a' must be a float or an array of floats"),
     "nan start": ({"init": {"x": np.array([1.0, np.nan])}}, "init['x'] is nan at (1,); give a finite start"),
     "infinite start": ({"init": {"x": np.inf}}, "init['x'] is inf"),
     "empty start": ({"init": {"x": np.empty((0, 2))}}, "init['x'] is an empty array of shape (0, 2)"),

@@ -82,7 +82,10 @@ class Fixed(Spec):
 
     def _cure(self, wrong: np.ndarray) -> str:
         furthest = np.max(np.abs(wrong - np.asarray(self.value)))
-        return f"it misses the constant by {furthest:.3g}: give the constant, or constrain it by Fixed(that value)"
+        return (
+            f"it misses the constant by {furthest:.3g}: give the constant; where this spec is declared write Fixed(that value) "
+            "for another one, or Real() for what may change"
+        )
 
 
 @dataclass(frozen=True)
