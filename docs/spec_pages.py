@@ -11,19 +11,37 @@ import isoparam as iso
 
 SOURCE = Path(iso.__file__).parent.parent
 SECTION = "Catalogue"
-KINDS = {
-    "scalar": "Scalar specs: every entry by itself",
-    "vector": "Vector specs: one axis",
-    "matrix": "Matrix specs",
-    "structure": "Specs made of others",
+FAMILIES = {
+    "Numbers": ("scalar", "affine", "circular", "box"),
+    "Simplexes": ("Simplex", "simplexes", "stochastic"),
+    "Orders, sums and series": ("vector", "OrderedInterval", "SumToZeroMatrix", "series"),
+    "Balls, planes and norms": ("UnitVector", "balls", "planes", "norms"),
+    "Triangles and symmetric matrices": ("triangles",),
+    "Covariance and correlation": ("covariance", "correlation"),
+    "Orthogonal matrices": ("rotations",),
+    "Made of others": ("structure", "compose", "blocks"),
 }
+"""Groups of the navigation: files of `isoparam.specs`, and specs that belong elsewhere than their file."""
 
 
 def on_config(config: Any) -> Any:
     """Put the pages into the navigation, before the API."""
-    pages = [{spec.__name__: f"specs/{spec.__name__}.md"} for spec in iso.catalogue()]
-    config["nav"].insert(3, {SECTION: ["specs/index.md", *pages]})
+    groups = [{name: [{spec.__name__: f"specs/{spec.__name__}.md"} for spec in specs]} for name, specs in families().items()]
+    config["nav"].insert(3, {SECTION: ["specs/index.md", *groups]})
     return config
+
+
+def families() -> dict[str, list[type[iso.Spec]]]:
+    """The specs of each group, in the order of the catalogue; LookupError for one that has none."""
+    groups: dict[str, list[type[iso.Spec]]] = {name: [] for name in FAMILIES}
+    for spec in iso.catalogue():
+        file = spec.__module__.rpartition(".")[2]
+        wanted = (name for key in (spec.__name__, file) for name, members in FAMILIES.items() if key in members)
+        name = next(wanted, None)
+        if name is None:
+            raise LookupError(f"docs/spec_pages.py: {spec.__name__} of {file}.py is in no group of FAMILIES")
+        groups[name].append(spec)
+    return groups
 
 
 def on_files(files: Any, config: Any) -> Any:
@@ -35,14 +53,13 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def overview() -> str:
-    """The table of all specs, by kind."""
+    """The table of all specs, by group."""
     lines = ["# Catalogue", ""]
-    for kind in dict.fromkeys(spec.kind for spec in iso.catalogue()):
-        lines += [f"## {KINDS[kind]}", "", "| spec | set | value from raw |", "|---|---|---|"]
-        for spec in iso.catalogue():
-            if spec.kind == kind:
-                cells = [f"[{spec.__name__}]({spec.__name__}.md)", _cell(spec.facts.domain), _cell(spec.facts.formula)]
-                lines.append(f"| {' | '.join(cells)} |")
+    for name, specs in families().items():
+        lines += [f"## {name}", "", "| spec | kind | set | value from raw |", "|---|---|---|---|"]
+        for spec in specs:
+            facts = [spec.kind, _cell(spec.facts.domain), _cell(spec.facts.formula)]
+            lines.append(f"| {' | '.join([f'[{spec.__name__}]({spec.__name__}.md)', *facts])} |")
         lines.append("")
     lines += [
         "## What every spec has",

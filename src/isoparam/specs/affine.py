@@ -7,7 +7,7 @@ import numpy as np
 
 from isoparam.errors import SpecError
 from isoparam.specs.base import Border, Facts, ScalarSpec
-from isoparam.specs.bounds import BoundField, as_bound, check_shapes
+from isoparam.specs.bounds import Numbers, as_bound, check_shapes
 from isoparam.specs.numbers import AffineNumbers, affine_numbers
 
 
@@ -49,8 +49,8 @@ class Affine(ScalarSpec):
         source="Stan Reference Manual, Constraint Transforms, Affinely transformed scalar",
     )
 
-    loc: BoundField
-    scale: BoundField
+    loc: Numbers
+    scale: Numbers
 
     def __post_init__(self) -> None:
         shown = f"Affine(loc={self.loc!r}, scale={self.scale!r})"

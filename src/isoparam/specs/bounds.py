@@ -44,20 +44,20 @@ Bound = float | FrozenArray
 
 if TYPE_CHECKING:
     # What type checkers read of a field: its constructor takes anything that numpy does, the attribute is what is kept.
-    class BoundField:
-        """A field that holds a bound."""
+    class Numbers:
+        """A number or an array of them, given as anything that numpy takes."""
 
         def __get__(self, instance: object, owner: Any = None) -> Bound: ...
         def __set__(self, instance: object, value: ArrayLike | FrozenArray) -> None: ...
 
-    class ArrayField:
-        """A field that holds an array."""
+    class Entries:
+        """An array, given as anything that numpy takes."""
 
         def __get__(self, instance: object, owner: Any = None) -> FrozenArray: ...
         def __set__(self, instance: object, value: ArrayLike | FrozenArray) -> None: ...
 
 else:
-    BoundField, ArrayField = Bound, FrozenArray
+    Numbers, Entries = Bound, FrozenArray
 
 
 def as_numpy(value: Any) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 
 from isoparam.errors import SpecError
 from isoparam.specs.base import Border, Facts, ScalarSpec
-from isoparam.specs.bounds import BoundField, FrozenArray, as_bound, check_shapes
+from isoparam.specs.bounds import FrozenArray, Numbers, as_bound, check_shapes
 from isoparam.specs.scalar import GreaterThan, Interval, LessThan, Real
 
 
@@ -62,8 +62,8 @@ class Box(ScalarSpec):
         source="Stan Reference Manual, Constraint Transforms; scipy.optimize.Bounds",
     )
 
-    low: BoundField
-    high: BoundField
+    low: Numbers
+    high: Numbers
 
     def __post_init__(self) -> None:
         shown = f"Box(low={self.low!r}, high={self.high!r})"

@@ -11,7 +11,7 @@ import numpy as np
 
 from isoparam.errors import SpecError
 from isoparam.specs.base import Border, Facts, VectorSpec, check_link
-from isoparam.specs.bounds import ArrayField, FrozenArray, Shape, as_bound, bound_in
+from isoparam.specs.bounds import Entries, FrozenArray, Shape, as_bound, bound_in
 from isoparam.specs.scalar import HALF_LINE_LINKS
 
 
@@ -108,7 +108,7 @@ def _cut(number: float, digits: int) -> float:
 class Plane(VectorSpec):
     """What the two share: normal and offset."""
 
-    normal: ArrayField
+    normal: Entries
     offset: float
 
     def __post_init__(self) -> None:

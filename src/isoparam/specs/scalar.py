@@ -7,7 +7,7 @@ import numpy as np
 
 from isoparam.errors import SpecError
 from isoparam.specs.base import Border, Facts, ScalarSpec, check_link
-from isoparam.specs.bounds import BoundField, above, as_bound, check_shapes
+from isoparam.specs.bounds import Numbers, above, as_bound, check_shapes
 from isoparam.specs.numbers import IntervalNumbers, interval_numbers
 
 HALF_LINE_LINKS = ("softplus", "exp")
@@ -127,7 +127,7 @@ class GreaterThan(ScalarSpec):
         source=f"{_STAN}, Lower bounded scalar",
     )
 
-    bound: BoundField
+    bound: Numbers
     link: str = "softplus"
 
     def __post_init__(self) -> None:
@@ -176,7 +176,7 @@ class LessThan(ScalarSpec):
         source=f"{_STAN}, Upper bounded scalar",
     )
 
-    bound: BoundField
+    bound: Numbers
     link: str = "softplus"
 
     def __post_init__(self) -> None:
@@ -235,8 +235,8 @@ class Interval(ScalarSpec):
         source=f"{_STAN}, Lower and upper bounded scalar",
     )
 
-    low: BoundField
-    high: BoundField
+    low: Numbers
+    high: Numbers
     link: str = "sigmoid"
 
     def __post_init__(self) -> None:

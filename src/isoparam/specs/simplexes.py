@@ -8,7 +8,7 @@ import numpy as np
 
 from isoparam.errors import SpecError
 from isoparam.specs.base import Border, Facts, VectorSpec
-from isoparam.specs.bounds import BoundField, FrozenArray, Shape, above, as_bound
+from isoparam.specs.bounds import FrozenArray, Numbers, Shape, above, as_bound
 from isoparam.specs.numbers import RoomNumbers, room_numbers
 
 _SUM_CURE = "write value / value.sum(), or train float32 weights with dtype='float32'"
@@ -197,8 +197,8 @@ class OrderedInterval(VectorSpec):
     )
     smallest: ClassVar[dict[str, int]] = {"raw": 1, "value": 1}
 
-    low: BoundField
-    high: BoundField
+    low: Numbers
+    high: Numbers
     min_gap: float = 0.0
 
     def __post_init__(self) -> None:

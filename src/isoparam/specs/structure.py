@@ -8,7 +8,7 @@ import numpy as np
 
 from isoparam.errors import SpecError
 from isoparam.specs.base import Border, Facts, Kind, ScalarSpec, Spec
-from isoparam.specs.bounds import ArrayField, Bound, BoundField, FrozenArray, Shape, as_bound, bound_in
+from isoparam.specs.bounds import Bound, Entries, FrozenArray, Numbers, Shape, as_bound, bound_in
 from isoparam.specs.scalar import Real
 
 
@@ -52,7 +52,7 @@ class Fixed(Spec):
         source="requires_grad=False of PyTorch, optax.set_to_zero",
     )
 
-    value: BoundField
+    value: Numbers
     _shape: ClassVar[Shape]
 
     def __post_init__(self) -> None:
@@ -216,9 +216,9 @@ class Masked(Spec):
         source="torch.nn.utils.prune; equinox.partition",
     )
 
-    mask: ArrayField
+    mask: Entries
     spec: Spec = field(default_factory=Real)
-    fill: BoundField = field(default=0.0)  # type: ignore[assignment]  of the field, not of its descriptor
+    fill: Numbers = field(default=0.0)  # type: ignore[assignment]  of the field, not of its descriptor
     free: ClassVar[Spec]
     """`spec` with the bounds of the free entries, in a row."""
     _shape: ClassVar[Shape]
