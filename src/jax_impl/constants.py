@@ -14,10 +14,11 @@ from isoparam.specs.balls import Ball, BallNumbers
 from isoparam.specs.base import ScalarSpec
 from isoparam.specs.bounds import bound_in, plain
 from isoparam.specs.circular import Turn, turn
+from isoparam.specs.logarithms import LogTable, log_table
+from isoparam.specs.masked import MaskPlaces
 from isoparam.specs.numbers import AffineNumbers, Helmert, IntervalNumbers, RoomNumbers, helmert
 from isoparam.specs.planes import Plane, PlaneNumbers
 from isoparam.specs.rotations import Rotation
-from isoparam.specs.structure import MaskPlaces
 
 
 def bound_like(spec: GreaterThan | LessThan, array: Array) -> Any:
@@ -49,6 +50,11 @@ def helmert_like(array: Array) -> Helmert:
 def turn_like(array: Array) -> Turn:
     """The numbers of a full turn in the dtype of an array."""
     return turn(_numpy(array))
+
+
+def log_table_like(array: Array) -> LogTable:
+    """Logarithms of numbers near 1 in the dtype of an array, as numpy arrays."""
+    return log_table(_numpy(array))
 
 
 def room_like(spec: OrderedInterval, array: Array) -> RoomNumbers:

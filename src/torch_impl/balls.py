@@ -7,7 +7,7 @@ from isoparam.rules import Rule
 from isoparam.specs import L1Ball, L2Ball, LInfBall
 from torch_impl.constants import ball_like
 from torch_impl.kernels.balls import ball_inverse, project_l1_ball, project_l2_ball, room, stick_inverse
-from torch_impl.kernels.radial import ball, ball_log_det, stick, stick_log_det
+from torch_impl.kernels.radial import ball, ball_log_det, stick, stick_log_det, with_log_radius
 from torch_impl.kernels.sums import sum_once
 from torch_impl.registry import RULES
 from torch_impl.scalar import IntervalRule
@@ -26,7 +26,8 @@ class L2BallRule(Rule[Array]):
 
     @staticmethod
     def log_abs_det(spec: L2Ball, raw: Array) -> Array:
-        return raw.shape[-1] * ball_like(spec, raw).log_radius + ball_log_det(2, spec.link, raw)
+        n = ball_like(spec, raw)
+        return with_log_radius(n.log_radius, n.log_radius_rest, raw.shape[-1], ball_log_det(2, spec.link, raw))
 
     @staticmethod
     def project(spec: L2Ball, point: Array) -> Array:
@@ -54,8 +55,9 @@ class L1BallRule(Rule[Array]):
 
     @staticmethod
     def log_abs_det(spec: L1Ball, raw: Array) -> Array:
+        n = ball_like(spec, raw)
         unit = stick_log_det(raw) if spec.link == "stick" else ball_log_det(1, spec.link, raw)
-        return raw.shape[-1] * ball_like(spec, raw).log_radius + unit
+        return with_log_radius(n.log_radius, n.log_radius_rest, raw.shape[-1], unit)
 
     @staticmethod
     def project(spec: L1Ball, point: Array) -> Array:

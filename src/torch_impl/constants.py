@@ -15,10 +15,11 @@ from isoparam.specs.balls import Ball, BallNumbers
 from isoparam.specs.base import ScalarSpec
 from isoparam.specs.bounds import FrozenArray, bound_in, plain
 from isoparam.specs.circular import Turn, turn
+from isoparam.specs.logarithms import LogTable, log_table
+from isoparam.specs.masked import MaskPlaces
 from isoparam.specs.numbers import AffineNumbers, Helmert, IntervalNumbers, RoomNumbers, helmert
 from isoparam.specs.planes import Plane, PlaneNumbers
 from isoparam.specs.rotations import Rotation
-from isoparam.specs.structure import MaskPlaces
 
 NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 
@@ -53,6 +54,11 @@ def helmert_like(array: Array) -> Helmert:
 def turn_like(array: Array) -> Turn:
     """The numbers of a full turn in the dtype of an array."""
     return Turn(*_turn(array.dtype))
+
+
+def log_table_like(array: Array) -> LogTable:
+    """Logarithms of numbers near 1 in the dtype of an array, on its device."""
+    return LogTable(*_log_table(array.dtype, array.device))
 
 
 def room_like(spec: OrderedInterval, array: Array) -> RoomNumbers:
@@ -113,6 +119,11 @@ def _mask(here: FrozenArray, device: torch.device) -> tuple[Any, ...]:
 @torch.compiler.assume_constant_result
 def _helmert(rows: int, dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
     return tuple(_placed(part, device) for part in helmert(rows, NUMPY[dtype]))
+
+
+@torch.compiler.assume_constant_result
+def _log_table(dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
+    return tuple(_placed(part, device) for part in log_table(NUMPY[dtype]))
 
 
 @torch.compiler.assume_constant_result

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from math import frexp, log
+from math import frexp
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -11,19 +11,22 @@ import numpy as np
 from isoparam.errors import SpecError
 from isoparam.specs.base import Border, Facts, VectorSpec, check_link
 from isoparam.specs.bounds import as_bound, bound_in
+from isoparam.specs.logarithms import log_parts
 from isoparam.specs.scalar import Interval
 
 RADIAL_LINKS = ("alg", "tanh")
 
 
 class BallNumbers(NamedTuple):
-    """The radius of a ball in one dtype, its logarithm, and the radius in units of a power of 2 below it: `whole`.
+    """The radius of a ball in one dtype, its logarithm and the rounding error of that, and the radius in units of a power of
+    2 below it: `whole`.
 
     A number times `scale`, the reciprocal of that power, is in those units.
     """
 
     radius: float
     log_radius: float
+    log_radius_rest: float
     whole: float
     scale: float
 
@@ -51,7 +54,7 @@ class Ball(VectorSpec):
             raise SpecError(f"radius={self.radius!r} underflows in {np.dtype(dtype).name}; use a wider dtype, or another unit")
         smallest = float(np.finfo(dtype).tiny)
         power = min(max(2.0 ** (frexp(radius)[1] - 1), smallest), 1 / smallest)
-        return BallNumbers(radius, log(radius), radius / power, 1 / power)
+        return BallNumbers(radius, *log_parts(radius, dtype), radius / power, 1 / power)
 
     @abstractmethod
     def length(self, value: np.ndarray) -> np.ndarray:

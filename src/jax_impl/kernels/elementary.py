@@ -149,6 +149,14 @@ def exponent_of(x: Array) -> Array:
     return ((lax.bitcast_convert_type(lax.stop_gradient(x), integer) >> digits) - (bias - 1)).astype(x.dtype)
 
 
+def mantissa_and_exponent(x: Array) -> tuple[Array, Array]:
+    """m and e of x = m 2^e with 1/2 <= m < 1, for positive normal numbers; not differentiated."""
+    integer, bias, digits = _EXPONENT[x.dtype.name]
+    bits = lax.bitcast_convert_type(lax.stop_gradient(x), integer)
+    e = (bits >> digits) - (bias - 1)
+    return lax.bitcast_convert_type(bits - (e << digits), x.dtype), e.astype(x.dtype)
+
+
 @with_slope(lambda x, power: power)
 def times_power(x: Array, power: Array) -> Array:
     """x * power, for a power of 2; power is not differentiated."""

@@ -8,9 +8,9 @@ from jax import Array
 from jax_impl.constants import helmert_like
 from jax_impl.kernels.derivatives import with_rule
 from jax_impl.kernels.elementary import exp, expm1, log, two_sum
-from jax_impl.kernels.links import log_ratio
+from jax_impl.kernels.logarithms import log_twice
 from jax_impl.kernels.softmax import softmax_derivative
-from jax_impl.kernels.sums import after, before, cumsum, on_one_grid, reverse_cumsum, sum_once
+from jax_impl.kernels.sums import after, before, on_one_grid, reverse_cumsum, sum_once
 
 
 @with_rule(
@@ -51,11 +51,14 @@ def helmert_logsumexp(x: Array) -> Array:
 
 def helmert_log(y: Array, tail: Any = 0.0) -> Array:
     """H log(y + tail): the inverse of `helmert_softmax`, free of the scale of y; `tail` is the rounding error of y."""
-    top = jnp.max(y, axis=-1, keepdims=True)
-    largest = jnp.arange(y.shape[-1]) == jnp.argmax(y, axis=-1, keepdims=True)
-    tail = tail - jnp.sum(jnp.where(largest, tail, jnp.zeros_like(y)), axis=-1, keepdims=True)
-    logs = log_ratio(y, top, (y - top) + tail, y + top)
-    return _helmert(logs, cumsum(logs))
+    # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
+    logs, rest = log_twice(y)
+    rest = rest + tail / y
+    top = jnp.argmax(y, axis=-1, keepdims=True)
+    largest = jnp.arange(y.shape[-1]) == top
+    logs, lost = two_sum(logs, -jnp.sum(jnp.where(largest, logs, 0.0), axis=-1, keepdims=True))
+    rest = jnp.where(jnp.isfinite(logs), (rest - jnp.sum(jnp.where(largest, rest, 0.0), axis=-1, keepdims=True)) + lost, 0.0)
+    return _helmert_twice(logs, rest)
 
 
 @with_rule(
@@ -74,7 +77,8 @@ def helmert_spread(x: Array) -> Array:
 )
 def helmert_gather(x: Array) -> Array:
     """H x along the last axis: the inverse of `helmert_spread`."""
-    return _helmert(x, cumsum(x))
+    # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
+    return _helmert_twice(x, jnp.zeros_like(x))
 
 
 def _weights(x: Array) -> Array:
@@ -112,6 +116,16 @@ def _helmert(u: Array, sums: Array) -> Array:
     matrix = helmert_like(u[..., 1:])
     rows = jnp.arange(1, u.shape[-1], dtype=u.dtype)
     return (matrix.ahead + matrix.ahead_rest) * (sums[..., :-1] - rows * u[..., 1:])
+
+
+def _helmert_twice(u: Array, u_rest: Array) -> Array:
+    """H (u + u_rest), right also where the sums cancel: those of the two larger parts are exact."""
+    first, rest = on_one_grid(u, 4.0 * u.shape[-1])
+    following, rest = on_one_grid(rest + u_rest, 4.0 * u.shape[-1])
+    matrix = helmert_like(u[..., 1:])
+    rows = jnp.arange(1, u.shape[-1], dtype=u.dtype)
+    exact, near, small = (jnp.cumsum(part, axis=-1)[..., :-1] - rows * part[..., 1:] for part in (first, following, rest))
+    return (matrix.ahead + matrix.ahead_rest) * (exact + (near + small))
 
 
 def _helmert_pull(u: Array) -> Array:

@@ -9,13 +9,18 @@ from typing import Any
 import jax.numpy as jnp
 from jax import Array, lax
 
-from jax_impl.kernels.elementary import shielded, tanh, two_sum
+from jax_impl.kernels.derivatives import with_rule
+from jax_impl.kernels.elementary import sech2, shielded, tanh, two_sum
 from jax_impl.kernels.exact_sums import two_product
 from jax_impl.kernels.links import sigmoid
 
 Pair = tuple[Array, Array]
 
 
+@with_rule(
+    push=lambda x, y, tangent: _added(_jacobian(x).mT, tangent),
+    pull=lambda x, y, cotangent: _added(_jacobian(x), cotangent),
+)
 def levinson(raw: Array) -> Array:
     """The coefficients phi of partial autocorrelations tanh(raw), along the last axis."""
     # twin: torch loops in Python, JAX in a scan, whose program does not grow with the number of coefficients.
@@ -29,6 +34,33 @@ def levinson(raw: Array) -> Array:
 
     (ahead, _), _ = lax.scan(step, (first, first), jnp.moveaxis(links, -1, 0)[..., None])
     return -ahead[..., 1:]
+
+
+def _jacobian(raw: Array) -> Array:
+    """d phi_i / d raw_k, in row k. Going backwards through the steps instead, a slope of (1 - r) or (1 + r) at r near 1 or -1
+    would be what is left of numbers near 1.
+    """
+    # twin: torch loops in Python, JAX in a scan, whose program does not grow with the number of coefficients.
+    # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
+    links = jnp.stack([tanh(raw), 2 * sigmoid(-2 * raw), 2 * sigmoid(2 * raw)])
+    n = raw.shape[-1]
+    rows = jnp.arange(n + 1)[:, None]  # the coefficients, and their derivatives by each r
+    first = jnp.zeros((*raw.shape[:-1], n + 1, n + 1), raw.dtype).at[..., 0, 0].set(1.0)
+
+    def step(carry: Any, now: tuple[Array, Array]) -> Any:
+        ahead, back = carry
+        k, links = now
+        whole, moved = ahead[..., :1, :], jnp.concatenate([jnp.zeros_like(back[..., :1, :1]), back[..., :1, :-1]], axis=-1)
+        ahead, back = _step(ahead, back, links)
+        return (jnp.where(rows == k + 1, -moved, ahead), jnp.where(rows == k + 1, -whole, back)), None
+
+    (ahead, _), _ = lax.scan(step, (first, first), (jnp.arange(n), jnp.moveaxis(links, -1, 0)[..., None, None]))
+    return -ahead[..., 1:, 1:] * sech2(raw)[..., None]
+
+
+def _added(matrix: Array, vector: Array) -> Array:
+    """The product of a matrix and a vector, in the dtype of the vector; its entries may cancel."""
+    return jnp.sum(matrix * vector[..., None, :], axis=-1)
 
 
 def levinson_inverse(phi: Array) -> tuple[Array, Array, Array]:

@@ -15,9 +15,10 @@ import jax.numpy as jnp
 from jax import Array
 
 from jax_impl.kernels.derivatives import with_rule
-from jax_impl.kernels.elementary import exp, log, log1p, power_below, sech2, tanh, times_power
-from jax_impl.kernels.exact_sums import cumsum_exactly
+from jax_impl.kernels.elementary import exp, log, log1p, power_below, sech2, shielded, tanh, times_power, two_sum
+from jax_impl.kernels.exact_sums import cumsum_exactly, squares, sum_exactly, two_product
 from jax_impl.kernels.hyperbolic import log_less_tanh, log_less_tanh_twice, log_sech2, tanh_fraction
+from jax_impl.kernels.logarithms import log_twice
 from jax_impl.kernels.sphere import across, first_basis_vector, measured, unit
 from jax_impl.kernels.sums import after, before, reverse_cumsum, sum_once
 
@@ -35,9 +36,17 @@ def ball(norm: int, link: str, x: Array) -> Array:
     return _BALLS[norm, link](x)
 
 
-def ball_log_det(norm: int, link: str, x: Array) -> Array:
-    """log |det| of the derivative of `ball`."""
-    return _LOG_DETS[norm, link](x)
+def ball_log_det(norm: int, link: str, x: Array) -> tuple[Array, Array]:
+    """log |det| of the derivative of `ball` as a number and, for "alg", its rounding error: a log radius may cancel it."""
+    pair = _LOG_DETS[norm, link](x)
+    return pair[..., 0], pair[..., 1]
+
+
+def with_log_radius(log_radius: float, rest: float, n: int, unit: tuple[Array, Array]) -> Array:
+    """n (log_radius + rest) more than a pair."""
+    head, error = two_product(jnp.zeros_like(unit[0]) + shielded(log_radius, unit[0]), jnp.full_like(unit[0], float(n)))
+    total, lost = two_sum(head, unit[0])
+    return total + ((lost + error) + (unit[1] + n * rest))
 
 
 def radius_of(norm: int, x: Array) -> Array:
@@ -166,23 +175,30 @@ def _pull_1(link: str, x: Array, w: Array) -> Array:
 
 
 def _log_det(norm: int, link: str, x: Array) -> Array:
-    _, r = _radius(norm, x)
+    """A number and its rounding error, along a last axis of length 2."""
+    u, r = _radius(norm, x)
     n = x.shape[-1]
     if link == "tanh":
         near = r.rho < 2
         rho = jnp.where(near, r.rho, 0.0)
         inner = -log1p(rho * rho * tanh_fraction(rho * rho))
         outer = log(tanh(jnp.where(near, 2.0, r.rho))) - _log_rho(r, near)
-        return (log_sech2(r.rho) + (n - 1) * jnp.where(near, inner, outer))[..., 0]
+        whole = log_sech2(r.rho) + (n - 1) * jnp.where(near, inner, outer)
+        return _exact(whole)
     near = r.rho < 1
-    rho = jnp.where(near, r.rho, 0.0)
-    reciprocal = jnp.where(near, 0.0, (1 / r.power) / r.length)
-    if norm == 2:
-        power = -(n + 2) / 2
-        outer = 2 * _log_rho(r, near) + log1p(reciprocal * reciprocal)
-        tiny = r.rho < 1e-12  # there the square may be subnormal while power times it is not
-        return jnp.where(tiny, power * rho * rho, power * jnp.where(near, log1p(rho * rho), outer))[..., 0]
-    return (-(n + 1.0) * jnp.where(near, log1p(rho), _log_rho(r, near) + log1p(reciprocal)))[..., 0]
+    rho, one = jnp.where(near, r.rho, 0.0), jnp.where(near, 1.0, 1 / r.power)
+    scaled = jnp.where(near, x, u)  # far out all is measured in units of the power
+    size, border, factor = (squares(scaled), one * one, -(n + 2) / 2) if norm == 2 else (jnp.abs(scaled), one, -(n + 1.0))
+    total, error = sum_exactly(jnp.concatenate([size, border], axis=-1))
+    head, rest = log_twice(total)
+    beyond, beyond_rest = log_twice(jnp.where(near, 1.0, r.power))
+    head, lost = two_sum(norm * beyond, head)
+    rest = (rest + error / total) + (norm * beyond_rest + lost)
+    whole, lost = two_product(head, jnp.full_like(head, factor))
+    rest = lost + factor * rest
+    tiny = (r.rho < 1e-12) & (norm == 2)  # there the square may be subnormal while factor times it is not
+    whole, rest = jnp.where(tiny, factor * rho * rho, whole), jnp.where(tiny, 0.0, rest)
+    return jnp.concatenate([whole, rest], axis=-1)
 
 
 def _log_rho(r: Radius, near: Array) -> Array:
@@ -229,10 +245,15 @@ def _onto_ball(norm: int, link: str) -> Callable[[Array], Array]:
     return onto_ball
 
 
+def _exact(number: Array) -> Array:
+    """A number of which no rounding error is known, as a pair."""
+    return jnp.concatenate([number, jnp.zeros_like(number)], axis=-1)
+
+
 def _log_det_of(norm: int, link: str) -> Callable[[Array], Array]:
     @with_rule(
-        push=lambda x, y, tangent: jnp.sum(_log_det_gradient(norm, link, x) * tangent, axis=-1),
-        pull=lambda x, y, cotangent: _log_det_gradient(norm, link, x) * cotangent[..., None],
+        push=lambda x, y, tangent: _exact(jnp.sum(_log_det_gradient(norm, link, x) * tangent, axis=-1, keepdims=True)),
+        pull=lambda x, y, cotangent: _log_det_gradient(norm, link, x) * cotangent[..., :1],
     )
     def log_det(x: Array) -> Array:
         return _log_det(norm, link, x)
@@ -281,8 +302,9 @@ def _stick_pull(x: Array, y: Array, w: Array) -> Array:
     return own * w - taken * after(reverse_cumsum(y * w)[..., 1:])
 
 
-def stick_log_det(x: Array) -> Array:
-    """log |det| of the derivative of `stick`."""
+def stick_log_det(x: Array) -> tuple[Array, Array]:
+    """log |det| of the derivative of `stick` as a number and the rounding error of its sum."""
     n = x.shape[-1]
     behind = jnp.arange(n - 1, -1, -1, dtype=x.dtype)
-    return sum_once(log_sech2(x) + behind * log_less_tanh(_size(x)))[..., 0]
+    total, error = sum_exactly(jnp.concatenate([log_sech2(x), behind * log_less_tanh(_size(x))], axis=-1))
+    return total[..., 0], error[..., 0]

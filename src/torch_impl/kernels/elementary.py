@@ -121,6 +121,12 @@ def exponent_of(x: Array) -> Array:
     return torch.frexp(x.detach()).exponent.to(x.dtype)
 
 
+def mantissa_and_exponent(x: Array) -> tuple[Array, Array]:
+    """m and e of x = m 2^e with 1/2 <= m < 1, for positive normal numbers; not differentiated."""
+    m, e = torch.frexp(x.detach())
+    return m, e.to(x.dtype)
+
+
 def times_power(x: Array, power: Array) -> Array:
     """x * power, for a power of 2; power is not differentiated."""
     # twin: XLA on the CPU takes subnormal numbers for 0 when it compares or multiplies, so JAX reads their bits.

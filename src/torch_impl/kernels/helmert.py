@@ -8,9 +8,9 @@ from torch import Tensor as Array
 from torch_impl.constants import helmert_like
 from torch_impl.kernels.derivatives import with_rule
 from torch_impl.kernels.elementary import exp, expm1, log, two_sum
-from torch_impl.kernels.links import log_ratio
+from torch_impl.kernels.logarithms import log_twice
 from torch_impl.kernels.softmax import softmax_derivative
-from torch_impl.kernels.sums import after, before, cumsum, doubled, on_one_grid, parted, reverse_cumsum, sum_once
+from torch_impl.kernels.sums import after, before, doubled, on_one_grid, parted, reverse_cumsum, sum_once
 
 
 @with_rule(
@@ -51,11 +51,17 @@ def helmert_logsumexp(x: Array) -> Array:
 
 def helmert_log(y: Array, tail: Any = 0.0) -> Array:
     """H log(y + tail): the inverse of `helmert_softmax`, free of the scale of y; `tail` is the rounding error of y."""
-    top = torch.amax(y, dim=-1, keepdim=True)
-    largest = torch.arange(y.shape[-1], device=y.device) == torch.argmax(y, dim=-1, keepdim=True)
-    tail = tail - torch.sum(torch.where(largest, tail, torch.zeros_like(y)), dim=-1, keepdim=True)
-    logs = log_ratio(y, top, (y - top) + tail, y + top)
-    return _helmert(logs, cumsum(logs))
+    # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
+    wide = y.double() if doubled(y) else y
+    logs, rest = log_twice(wide)
+    rest = rest + tail / wide
+    top = torch.argmax(y, dim=-1, keepdim=True)
+    largest = torch.arange(y.shape[-1], device=y.device) == top
+    logs, lost = two_sum(logs, -torch.sum(torch.where(largest, logs, 0.0), dim=-1, keepdim=True))
+    rest = torch.where(
+        torch.isfinite(logs), (rest - torch.sum(torch.where(largest, rest, 0.0), dim=-1, keepdim=True)) + lost, 0.0
+    )
+    return _helmert_twice(logs, rest).to(y.dtype)
 
 
 @with_rule(
@@ -74,7 +80,9 @@ def helmert_spread(x: Array) -> Array:
 )
 def helmert_gather(x: Array) -> Array:
     """H x along the last axis: the inverse of `helmert_spread`."""
-    return _helmert(x, cumsum(x))
+    # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
+    wide = x.double() if doubled(x) else x
+    return _helmert_twice(wide, torch.zeros_like(wide)).to(x.dtype)
 
 
 def _weights(x: Array) -> Array:
@@ -114,6 +122,16 @@ def _helmert(u: Array, sums: Array) -> Array:
     matrix = helmert_like(u[..., 1:])
     rows = torch.arange(1, u.shape[-1], dtype=u.dtype, device=u.device)
     return (matrix.ahead + matrix.ahead_rest) * (sums[..., :-1] - rows * u[..., 1:])
+
+
+def _helmert_twice(u: Array, u_rest: Array) -> Array:
+    """H (u + u_rest), right also where the sums cancel: those of the two larger parts are exact."""
+    first, rest = on_one_grid(u, 4.0 * u.shape[-1])
+    following, rest = on_one_grid(rest + u_rest, 4.0 * u.shape[-1])
+    matrix = helmert_like(u[..., 1:])
+    rows = torch.arange(1, u.shape[-1], dtype=u.dtype, device=u.device)
+    exact, near, small = (torch.cumsum(part, dim=-1)[..., :-1] - rows * part[..., 1:] for part in (first, following, rest))
+    return (matrix.ahead + matrix.ahead_rest) * (exact + (near + small))
 
 
 def _helmert_pull(u: Array) -> Array:

@@ -7,7 +7,8 @@ ahead - r z back of the one and z back - r ahead of the other, where z moves ent
 import torch
 from torch import Tensor as Array
 
-from torch_impl.kernels.elementary import tanh, two_sum
+from torch_impl.kernels.derivatives import with_rule
+from torch_impl.kernels.elementary import sech2, tanh, two_sum
 from torch_impl.kernels.exact_sums import two_product
 from torch_impl.kernels.links import sigmoid
 from torch_impl.kernels.sums import doubled
@@ -15,6 +16,10 @@ from torch_impl.kernels.sums import doubled
 Pair = tuple[Array, Array]
 
 
+@with_rule(
+    push=lambda x, y, tangent: _added(_jacobian(x).mT, tangent),
+    pull=lambda x, y, cotangent: _added(_jacobian(x), cotangent),
+)
 def levinson(raw: Array) -> Array:
     """The coefficients phi of partial autocorrelations tanh(raw), along the last axis."""
     # twin: torch loops in Python, JAX in a scan, whose program does not grow with the number of coefficients.
@@ -26,6 +31,30 @@ def levinson(raw: Array) -> Array:
     for k in range(raw.shape[-1]):
         ahead, back = _step(ahead, back, links[..., k : k + 1])
     return -ahead[..., 1:].to(raw.dtype)
+
+
+def _jacobian(raw: Array) -> Array:
+    """d phi_i / d raw_k, in row k. Going backwards through the steps instead, a slope of (1 - r) or (1 + r) at r near 1 or -1
+    would be what is left of numbers near 1.
+    """
+    # twin: torch loops in Python, JAX in a scan, whose program does not grow with the number of coefficients.
+    # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
+    wide = raw.double() if doubled(raw) else raw
+    links = torch.stack([tanh(wide), 2 * sigmoid(-2 * wide), 2 * sigmoid(2 * wide)])[..., None]
+    n = raw.shape[-1]
+    rows = torch.arange(n + 1, device=raw.device)[:, None]  # the coefficients, and their derivatives by each r
+    first = torch.nn.functional.pad(torch.ones_like(wide[..., None, :1]), (0, n, 0, n))
+    ahead, back = first, first
+    for k in range(n):
+        whole, moved = ahead[..., :1, :], torch.nn.functional.pad(back[..., :1, :-1], (1, 0))
+        ahead, back = _step(ahead, back, links[..., k : k + 1, :])
+        ahead, back = torch.where(rows == k + 1, -moved, ahead), torch.where(rows == k + 1, -whole, back)
+    return -ahead[..., 1:, 1:] * sech2(wide)[..., None]
+
+
+def _added(matrix: Array, vector: Array) -> Array:
+    """The product of a matrix and a vector, in the dtype of the vector; its entries may cancel."""
+    return torch.sum(matrix * vector[..., None, :], dim=-1).to(vector.dtype)
 
 
 def levinson_inverse(phi: Array) -> tuple[Array, Array, Array]:

@@ -160,7 +160,8 @@ def _between_inverse_slope(
     value: Array, low: Any, high: Any, mid: Any, mid_tail: Any, half: Any, rate: float, unit: float
 ) -> Array:
     left, right = unit * value - unit * low, unit * high - unit * value
-    return (unit / left + unit / right) / rate
+    near, far = torch.minimum(left, right), torch.maximum(left, right)
+    return ((unit + unit * (near / far)) / near) / rate  # 1/left and 1/right may both be subnormal where their sum is not
 
 
 @with_slope(_between_inverse_slope)
