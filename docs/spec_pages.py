@@ -15,11 +15,11 @@ FAMILIES = {
     "Numbers": ("scalar", "affine", "circular", "box"),
     "Simplexes": ("Simplex", "simplexes", "stochastic"),
     "Orders, sums and series": ("vector", "OrderedInterval", "SumToZeroMatrix", "series"),
-    "Balls, planes and norms": ("UnitVector", "balls", "planes", "norms"),
+    "Balls, planes and norms": ("UnitVector", "balls", "planes", "norms", "weights"),
     "Triangles and symmetric matrices": ("triangles",),
     "Covariance and correlation": ("covariance", "correlation"),
     "Orthogonal matrices": ("rotations",),
-    "Made of others": ("structure", "compose", "blocks"),
+    "Made of others": ("structure", "masked", "compose", "blocks"),
 }
 """Groups of the navigation: files of `isoparam.specs`, and specs that belong elsewhere than their file."""
 

@@ -14,7 +14,7 @@ import isoparam as iso
 from isoparam.bridges import REFUSED, SPECS
 from isoparam.errors import BackendError, SpecError
 from isoparam.jax import as_bijector, as_constraint, as_transform, contains, forward, inverse, log_abs_det, spec_of
-from jax_impl import bridges
+from jax_impl import bridged, bridges
 from samples import SAMPLES, Sample
 
 numpyro = pytest.importorskip("numpyro", reason="NumPyro is not installed: pip install 'isoparam[test]'")
@@ -124,7 +124,7 @@ def test_a_bijector_agrees_with_theirs_of_the_same_map(peer: str) -> None:
 def test_transform_and_bijector_are_the_verbs(sample: Sample) -> None:
     spec, raw = sample.spec, raw_of(sample)
     transform, bijector = as_transform(spec), as_bijector(spec)
-    axes, bijective = transform.domain.event_dim, bridges.is_bijective(spec)
+    axes, bijective = transform.domain.event_dim, bridged.is_bijective(spec)
     base = dist.Normal(jnp.zeros_like(raw), 1.0).to_event(axes)
     theirs = tfd.Independent(tfd.Normal(jnp.zeros_like(raw), np.float64(1.0)), axes)
 
@@ -377,7 +377,7 @@ def test_every_constraint_of_theirs_is_known_or_refused() -> None:
 
 def test_a_library_that_is_not_installed_is_named_with_the_line_that_installs_it() -> None:
     with pytest.raises(BackendError, match="needs absent, which is not installed: pip install absent-nightly"):
-        bridges._imported("absent.distributions", "absent-nightly")
+        bridged._imported("absent.distributions", "absent-nightly")
 
 
 def test_examples() -> None:

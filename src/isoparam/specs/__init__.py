@@ -10,16 +10,18 @@ from isoparam.specs.circular import Circular
 from isoparam.specs.compose import Compose
 from isoparam.specs.correlation import CholeskyCorrelation, Correlation
 from isoparam.specs.covariance import CholeskyCovariance, Covariance, LowRankCovariance
-from isoparam.specs.norms import MaxNorm, SpectralNorm, UnitNorm, WeightNorm
+from isoparam.specs.masked import Masked
+from isoparam.specs.norms import MaxNorm, UnitNorm
 from isoparam.specs.planes import HalfSpace, Hyperplane
 from isoparam.specs.rotations import Orthogonal, SpecialOrthogonal, Stiefel
 from isoparam.specs.scalar import GreaterThan, Interval, LessThan, Positive, Real, UnitInterval
 from isoparam.specs.series import StationaryAR
 from isoparam.specs.simplexes import OrderedInterval, SoftmaxSimplex, StickBreakingSimplex
 from isoparam.specs.stochastic import ColumnStochastic, RowStochastic, SumToZeroMatrix
-from isoparam.specs.structure import Fixed, Masked, Tied
+from isoparam.specs.structure import Fixed, Tied
 from isoparam.specs.triangles import LowerTriangular, SkewSymmetric, Symmetric
 from isoparam.specs.vector import Ordered, PositiveOrdered, Simplex, SumToZero, UnitVector
+from isoparam.specs.weights import SpectralNorm, WeightNorm
 
 CATALOGUE: tuple[type[Spec], ...] = (
     Real,

@@ -276,6 +276,14 @@ def triangle_side(spec: Spec, count: int, *, diagonal: bool) -> int:
     return side
 
 
+def check_last(spec: Spec, shape: Shape, wanted: Shape, name: str) -> None:
+    """Raise SpecError unless the last axes of an array called `name` are these."""
+    if len(shape) < len(wanted) or tuple(shape[len(shape) - len(wanted) :]) != tuple(wanted):
+        raise SpecError(
+            f"{spec}: a {name} of shape {tuple(shape)} does not end in {tuple(wanted)}; give it those, behind any batch axes"
+        )
+
+
 def check_link(owner: str, link: str, known: tuple[str, ...], name: str = "link") -> None:
     """Raise SpecError unless `link`, the argument called `name`, is one of `known`."""
     if link not in known:

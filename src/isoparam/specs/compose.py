@@ -11,8 +11,8 @@ from isoparam.errors import SpecError
 from isoparam.specs.affine import Affine
 from isoparam.specs.base import Border, Facts, Kind, Spec
 from isoparam.specs.bounds import Shape
+from isoparam.specs.masked import picked
 from isoparam.specs.scalar import Real
-from isoparam.specs.structure import picked
 
 
 @dataclass(frozen=True, init=False, repr=False)
