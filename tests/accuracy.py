@@ -149,13 +149,16 @@ def lines(found: dict[str, Table]) -> Iterable[str]:
             yield "|---" * (len(columns) + 1) + "|"
             for sample in rows:
                 cells = [table[sample.name].get(column, NONE) for column in columns]
-                yield f"| `{sample.spec}`{_sizes(sample)} | {' | '.join(cells)} |"
+                yield f"| `{' '.join(str(sample.spec).split())}`{_sizes(sample)} | {' | '.join(cells)} |"
             units: dict[str, str] = {}
             for verb, shown in VERBS.items():
                 units[shown] = " or ".join(sorted({_unit(sample, verb, unit_of) for sample in rows if sample.has(verb)}))
             told = [verb for verb in VERBS.values() if units[verb] and (table is truth or verb != "project")]
             yield from ("", "Units: " + "; ".join(f"{verb} {units[verb]}" for verb in told) + ".")
         yield ""
+    lacking = [sample.name for sample in SAMPLES if sample not in samples]
+    if lacking and len(samples) > 1:
+        yield from (f"Not measured yet: the samples {', '.join(lacking)}.", "")
 
 
 def _unit(sample: Any, verb: str, unit_of: Callable[..., str]) -> str:
