@@ -40,14 +40,23 @@ def with_slope(
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)
         def differentiable(x: Any, *constants: Any) -> Any:
-            bound = jax.custom_jvp(lambda x: function(x, *constants))
+            # JAX traces the derivative of a compiled map after the map: arrays of that trace reach it as arguments only.
+            arrays = [constant for constant in constants if isinstance(constant, jax.Array)]
+            others = [None if isinstance(constant, jax.Array) else constant for constant in constants]
+
+            def filled(arrays: Any) -> tuple[Any, ...]:
+                rest = iter(arrays)
+                return tuple(next(rest) if other is None else other for other in others)
+
+            bound = jax.custom_jvp(lambda x, *arrays: function(x, *filled(arrays)))
 
             @bound.defjvp
-            def _(primals: tuple[Any], tangents: tuple[Any]) -> tuple[Any, Any]:
-                with settings_for(primals[0]):
-                    return bound(*primals), slope(*primals, *constants) * tangents[0]
+            def _(primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, Any]:
+                x, *arrays = primals
+                with settings_for(x):
+                    return bound(*primals), slope(x, *filled(arrays)) * tangents[0]
 
-            return bound(x)
+            return bound(x, *arrays)
 
         return differentiable
 
