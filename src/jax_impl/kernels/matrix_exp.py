@@ -1,11 +1,11 @@
 """The exponential of a skew matrix A, and the principal logarithm of a rotation.
 
+A small float64 matrix goes through eigenvectors, in more digits than it has; others by squarings.
 With A^T A = V D V^T, D = S^2:  exp A = V (cos S + V^T A V sin S / S) V^T. No squaring, so errors do not double with the norm.
 The derivative is Q Omega with the skew Omega = integral of exp(-sA) dA exp(sA) over s from 0 to 1, by doubling from A/2^20.
 """
 
-from collections.abc import Callable
-from math import factorial, pi
+from math import pi
 
 import jax.numpy as jnp
 from jax import Array, lax
@@ -13,12 +13,11 @@ from jax import Array, lax
 from jax_impl.kernels.cayley import skew
 from jax_impl.kernels.derivatives import with_rule
 from jax_impl.kernels.elementary import half_digits, two_sum
-from jax_impl.kernels.pairs import WIDEST, Pair, in_float64, product, small_product
+from jax_impl.kernels.pairs import WIDEST, Pair, in_float64, product
+from jax_impl.kernels.squaring import series, squared_exp, times, within
 from jax_impl.kernels.triangles import take_strict
 
-_FARTHEST = 65536.0
 _DOUBLINGS = 20
-_TERMS = 10
 
 
 @in_float64
@@ -28,8 +27,8 @@ def matrix_exp(raw: Array) -> Array:
         return jnp.ones((*raw.shape[:-1], 1, 1), dtype=raw.dtype)
     a = skew(raw)
     if a.shape[-1] > WIDEST:
-        return _plain_exp(a)
-    return (_refined_exp(a) if raw.dtype == jnp.float64 else _plain_exp(a.astype(jnp.float64))).astype(raw.dtype)
+        return squared_exp(a)
+    return (_refined_exp(a) if raw.dtype == jnp.float64 else squared_exp(a.astype(jnp.float64))).astype(raw.dtype)
 
 
 @in_float64
@@ -40,75 +39,44 @@ def matrix_log(value: Array) -> Array:
     return take_strict(_log(value))
 
 
-def _pushed(a: Array, value: Array, tangent: Array, exp: Callable[[Array], Array]) -> Array:
-    small, steps = _steps(a, exp)
-    change = _series(tangent, small, -1.0)
-    for k in reversed(range(_DOUBLINGS)):
-        step = steps[..., k, :, :]
-        change = (change + _times(_turned(step), _times(change, step))) / 2
-    return _times(value, change)
+def _push(a: Array, value: Array, tangent: Array) -> Array:
+    small, steps = _steps(a)
+
+    def doubled(change: Array, step: Array) -> tuple[Array, None]:
+        return (change + times(_turned(step), times(change, step))) / 2, None
+
+    # twin: a loop in Python there; JAX traces one step of it.
+    change = lax.scan(doubled, series(tangent, small, -1.0), steps, reverse=True)[0]
+    return times(value, change)
 
 
-def _pulled(a: Array, value: Array, cotangent: Array, exp: Callable[[Array], Array]) -> Array:
-    small, steps = _steps(a, exp)
-    moved = _times(_turned(value), cotangent)
+def _pull(a: Array, value: Array, cotangent: Array) -> Array:
+    small, steps = _steps(a)
+    moved = times(_turned(value), cotangent)
     along = (moved - _turned(moved)) / 2
     for k in range(_DOUBLINGS):
-        step = steps[..., k, :, :]
-        along = (along + _times(step, _times(along, _turned(step)))) / 2
-    return _series(along, small, 1.0)
+        step = steps[k]
+        along = (along + times(step, times(along, _turned(step)))) / 2
+    return series(along, small, 1.0)
 
 
-def _push_plain(a: Array, value: Array, tangent: Array) -> Array:
-    return _pushed(a, value, tangent, _plain_exp)
-
-
-def _pull_plain(a: Array, value: Array, cotangent: Array) -> Array:
-    return _pulled(a, value, cotangent, _plain_exp)
-
-
-@with_rule(push=_push_plain, pull=_pull_plain)
-def _plain_exp(a: Array) -> Array:
-    return _by_frame(a, _plain)
-
-
-def _push_refined(a: Array, value: Array, tangent: Array) -> Array:
-    return _pushed(a, value, tangent, _refined_exp)
-
-
-def _pull_refined(a: Array, value: Array, cotangent: Array) -> Array:
-    return _pulled(a, value, cotangent, _refined_exp)
-
-
-@with_rule(push=_push_refined, pull=_pull_refined)
+@with_rule(push=_push, pull=_pull)
 def _refined_exp(a: Array) -> Array:
-    return _by_frame(a, _refined)
-
-
-def _by_frame(a: Array, decomposed: Callable[[Array], tuple[Array, ...]]) -> Array:
     finite = jnp.isfinite(jnp.sum(jnp.abs(a), axis=(-1, -2), keepdims=True))
-    a = _within(jnp.where(finite, a, 0.0))
+    a = within(jnp.where(finite, a, 0.0))
     # The plain form keeps no digits of a small A, and the other none where A is large.
     near = jnp.max(jnp.abs(a), axis=(-1, -2), keepdims=True) < 0.5
-    frame, inner, cosine, ratio, less = decomposed(a)
+    frame, inner, cosine, ratio, less = _refined(a)
     one = jnp.eye(a.shape[-1], dtype=a.dtype)
     from_zero = frame @ (cosine + inner @ less) @ _turned(frame)
     whole = frame @ ((cosine + one) + inner @ ratio) @ _turned(frame)
     return jnp.where(finite, jnp.where(near, one + (a + from_zero), whole), jnp.nan)
 
 
-def _plain(a: Array) -> tuple[Array, ...]:
-    """V, V^T A V, and the matrices cos S - 1, sin S/S and that - 1 in the basis V, in the digits of A."""
-    frame = jnp.linalg.eigh(_turned(a) @ a).eigenvectors
-    moved = a @ frame
-    squares = jnp.sum(moved * moved, axis=-2)
-    zero = jnp.zeros_like(squares)
-    cosine, ratio, less = _functions(squares, zero)
-    return frame, _turned(frame) @ moved, _diagonal(cosine), _diagonal(ratio), _diagonal(less)
-
-
 def _refined(a: Array) -> tuple[Array, ...]:
-    """The same to more digits: V made orthogonal, and what is left beside the diagonal of D taken into account once."""
+    """V, V^T A V, and the matrices cos S - 1, sin S/S and that - 1 in the basis V, to more digits than those of A: V made
+    orthogonal, and what is left beside the diagonal of D taken into account once.
+    """
     zero = jnp.zeros_like(a)
     first = jnp.linalg.eigh(_turned(a) @ a).eigenvectors
     there, there_rest = product((_turned(first), zero), (first, zero))
@@ -168,20 +136,11 @@ def _sinc(x: Array) -> Array:
     return jnp.where(jnp.abs(x) > 1e-8, jnp.sin(safe) / safe, 1.0)
 
 
-def _steps(a: Array, exp: Callable[[Array], Array]) -> tuple[Array, Array]:
-    """A/2^20, and exp(A/2), exp(A/4), ..., exp(A/2^20) along the third axis from the end."""
-    within = _within(a)
-    halves = jnp.stack([within * 0.5**k for k in range(1, _DOUBLINGS + 1)], axis=-3)
-    return halves[..., -1, :, :], exp(halves)
-
-
-def _series(change: Array, small: Array, sign: float) -> Array:
-    """The sum over k of (sign ad_A)^k change / (k + 1)!, for a small A."""
-    total, power = change, change
-    for k in range(1, _TERMS):
-        power = sign * (_times(small, power) - _times(power, small))
-        total = total + power / factorial(k + 1)
-    return total
+def _steps(a: Array) -> tuple[Array, Array]:
+    """A/2^20, and exp(A/2), exp(A/4), ..., exp(A/2^20) along the first axis."""
+    shrunk = within(a)
+    halves = jnp.stack([shrunk * 0.5**k for k in range(1, _DOUBLINGS + 1)])
+    return halves[-1], _refined_exp(halves)
 
 
 def _log_push(value: Array, log: Array, tangent: Array) -> Array:
@@ -234,16 +193,6 @@ def _even(x: Array) -> Array:
     near = jnp.abs(x) < 1e-3
     half = jnp.where(near, 1.0, x) / 2
     return jnp.where(near, 1 - x * x / 12, half * jnp.cos(half) / jnp.sin(half))
-
-
-def _times(a: Array, b: Array) -> Array:
-    return small_product(a, b) if a.shape[-1] <= WIDEST else a @ b
-
-
-def _within(a: Array) -> Array:
-    """A, made smaller where its norm is above the largest that the doublings of the derivative reach."""
-    largest = lax.stop_gradient(jnp.max(jnp.abs(a), axis=(-1, -2), keepdims=True))
-    return a / jnp.maximum(largest * (a.shape[-1] / _FARTHEST), 1.0)
 
 
 def _turned(a: Array) -> Array:
