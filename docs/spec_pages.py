@@ -18,7 +18,7 @@ FAMILIES = {
     "Balls, planes and norms": ("UnitVector", "balls", "planes", "norms", "weights"),
     "Triangles and symmetric matrices": ("triangles",),
     "Covariance and correlation": ("covariance", "correlation"),
-    "Orthogonal matrices": ("rotations",),
+    "Orthogonal matrices": ("rotations", "stiefel"),
     "Made of others": ("structure", "masked", "compose", "blocks"),
 }
 """Groups of the navigation: files of `isoparam.specs`, and specs that belong elsewhere than their file."""

@@ -13,10 +13,11 @@ from isoparam.specs.covariance import CholeskyCovariance, Covariance, LowRankCov
 from isoparam.specs.masked import Masked
 from isoparam.specs.norms import MaxNorm, UnitNorm
 from isoparam.specs.planes import HalfSpace, Hyperplane
-from isoparam.specs.rotations import Orthogonal, SpecialOrthogonal, Stiefel
+from isoparam.specs.rotations import Orthogonal, SpecialOrthogonal
 from isoparam.specs.scalar import GreaterThan, Interval, LessThan, Positive, Real, UnitInterval
 from isoparam.specs.series import StationaryAR
 from isoparam.specs.simplexes import OrderedInterval, SoftmaxSimplex, StickBreakingSimplex
+from isoparam.specs.stiefel import Stiefel
 from isoparam.specs.stochastic import ColumnStochastic, RowStochastic, SumToZeroMatrix
 from isoparam.specs.structure import Fixed, Tied
 from isoparam.specs.triangles import LowerTriangular, SkewSymmetric, Symmetric

@@ -1,4 +1,4 @@
-"""Orthogonal matrices, rotations, and matrices with orthonormal columns or rows."""
+"""Orthogonal matrices and rotations."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -13,17 +13,16 @@ from isoparam.specs.base import Border, Facts, MatrixSpec, check_link, square_si
 from isoparam.specs.bounds import FrozenArray, Shape
 
 MAPS = ("cayley", "exp", "householder")
-FREE = ("minimal", "full")
-_SOURCE = (
+SOURCE = (
     "Cayley: Helfrich, Willmott and Ye (2018), arXiv:1707.09520; exp and moving the base: Lezcano-Casado (2019), "
     "arXiv:1909.09501; products of reflections in compact form: Joffrain et al. (2006), ACM TOMS 32(2)"
 )
-_LIMITS = (
+LIMITS = (
     "norm of A: cayley treats 1.3e8 (float32) or 7e13 (float64) as infinite, and 2.6e5 or 7e13 beyond 16 rows; exp scales A "
     "down to norm 65536; up to 16 rows float32 is computed in float64 and float64 to more digits than it has, beyond that "
     "errors grow with the norm"
 )
-_VOLUME = "the surface of the set in the space of matrices, relative to that at raw = 0"
+VOLUME = "the surface of the set in the space of matrices, relative to that at raw = 0"
 
 
 @dataclass(frozen=True)
@@ -168,15 +167,15 @@ class Orthogonal(Rotation):
         raw_size="n (n - 1)/2 for an n by n value",
         formula="base (I - A/2)^-1 (I + A/2), base exp(A), or base times n - 1 reflections; A = T - T^T from raw",
         log_abs_det="cayley: -(n - 1) log det(I - A/2); householder: -sum of m log(1 + |column|^2/4), m long",
-        volume=_VOLUME,
+        volume=VOLUME,
         projection="the orthogonal polar factor U V^T of U S V^T",
-        limits=_LIMITS,
-        source=_SOURCE,
+        limits=LIMITS,
+        source=SOURCE,
     )
 
     @property
     def absent(self) -> Mapping[str, str]:
-        return _NO_VOLUME if self.map == "exp" else {}
+        return NO_VOLUME if self.map == "exp" else {}
 
     def sizes(self, value_shape: Shape) -> tuple[int, int]:
         n = square_side(self, value_shape)
@@ -232,7 +231,7 @@ class SpecialOrthogonal(Rotation):
 
     @property
     def absent(self) -> Mapping[str, str]:
-        return _NO_VOLUME if self.map == "exp" else {}
+        return NO_VOLUME if self.map == "exp" else {}
 
     def sizes(self, value_shape: Shape) -> tuple[int, int]:
         n = square_side(self, value_shape)
@@ -249,134 +248,7 @@ class SpecialOrthogonal(Rotation):
         return (*raw_shape[:-1], n, n)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stiefel(Rotation):
-    """Matrices with k orthonormal columns, or k orthonormal rows.
-
-        value = base (first k columns of Q),   Q the orthogonal n by n matrix that `Orthogonal` makes of A
-        free="minimal"   A has zeros in its lower right n - k by n - k block, and raw holds the rest
-        free="full"      raw holds all of A: more raw numbers than the set has dimensions, so a value has many raws
-
-    raw = 0 is the base. For k < n every value is reachable but for those that turn a direction of the base by exactly 180
-    degrees; for k = n see `Orthogonal`.
-
-    Args:
-        columns: k, the number of orthonormal columns of a tall value; or
-        rows: k, the number of orthonormal rows of a wide value. Give one of the two.
-        map: "cayley" (default), "exp" (with free="full" only) or "householder" (minimal only: k reflections).
-        base: the value at raw = 0, by default the first columns (rows) of the identity; `spec.at(value)` gives another.
-        free: "minimal" (default) or "full".
-
-    Shapes: raw has n k - k (k + 1)/2 entries where the value is n by k (or k by n): the entries (i, j) with j < min(i, k)
-        of A, row by row. With free="full" n (n - 1)/2.
-
-    Raises:
-        SpecError: for an unknown map, columns and rows both or neither given, a base that is not orthonormal, a value of
-            another shape, or a raw of no n.
-
-    Limits: as `Orthogonal`.
-
-    Source: as `Orthogonal`; minimal Cayley: Gallivan and Absil (2010), "Note on the convex hull of the Stiefel manifold".
-
-    Example:
-        >>> import isoparam as iso
-        >>> iso.Stiefel(columns=2).raw_shape((5, 2)), iso.Stiefel(rows=2).value_shape((7,))
-        ((7,), (2, 5))
-    """
-
-    facts: ClassVar[Facts] = Facts(
-        domain="{X : X^T X = I}, or {X : X X^T = I}",
-        raw_size="n k - k (k + 1)/2 for k orthonormal columns or rows of length n; free='full': n (n - 1)/2",
-        formula="base times the first k columns of (I - A/2)^-1 (I + A/2), of exp(A), or of k reflections; A from raw",
-        log_abs_det="absent",
-        volume="absent",
-        projection="the polar factor U V^T of U S V^T",
-        limits=_LIMITS,
-        source=_SOURCE,
-    )
-
-    columns: int | None = None
-    rows: int | None = None
-    free: str = "minimal"
-    map: str = "cayley"
-    base: Any = None
-    number_hint: ClassVar[str] = "how many columns or rows has a name: Stiefel(columns=2)"
-
-    def __post_init__(self) -> None:
-        counts = [count for count in (self.columns, self.rows) if count is not None]
-        if len(counts) != 1 or isinstance(counts[0], bool) or not isinstance(counts[0], int) or counts[0] < 1:
-            raise SpecError(
-                f"Stiefel: columns={self.columns!r}, rows={self.rows!r}: give one of the two, a positive int, "
-                "such as Stiefel(columns=2) for tall values"
-            )
-        check_link("Stiefel", self.free, FREE, "free")
-        if self.map == ("exp" if self.free == "minimal" else "householder"):
-            raise SpecError(
-                f"Stiefel: map={self.map!r} does not go with free={self.free!r}; write "
-                + ("free='full', or map='cayley'" if self.map == "exp" else "free='minimal', or map='cayley'")
-            )
-        super().__post_init__()
-        if self.base is not None and self.base.shape[self.wide - 1] != self._count:
-            raise SpecError(f"Stiefel: base has shape {self.base.shape}, which is not that of a value of {counts[0]}")
-
-    @property
-    def wide(self) -> bool:
-        return self.rows is not None
-
-    @property
-    def padded(self) -> bool:
-        return self.free == "full"
-
-    @property
-    def unique(self) -> bool:
-        return not self.padded
-
-    @property
-    def absent(self) -> Mapping[str, str]:
-        return {
-            "log_abs_det": "no closed form is known for some columns of an orthogonal matrix; use Orthogonal, or rows of it"
-        }
-
-    def sizes(self, value_shape: Shape) -> tuple[int, int]:
-        n, k = value_shape[-2:][:: -1 if self.wide else 1]
-        if k != self._count or n < k:
-            kind = "rows" if self.wide else "columns"
-            raise SpecError(f"{self}: a value of shape {tuple(value_shape)} does not have {self._count} orthonormal {kind}")
-        return n, k
-
-    def _raw_shape(self, value_shape: Shape) -> Shape:
-        n, k = self.sizes(value_shape)
-        self.whole_base(n)
-        count = n * (n - 1) // 2 if self.padded else n * k - k * (k + 1) // 2
-        return (*value_shape[:-2], count)
-
-    def _value_shape(self, raw_shape: Shape) -> Shape:
-        n, k = self._side(raw_shape[-1]), self._count
-        self.whole_base(n)
-        return (*raw_shape[:-1], *((k, n) if self.wide else (n, k)))
-
-    @property
-    def _count(self) -> int:
-        return self.rows if self.columns is None else self.columns  # pyright: ignore[reportReturnType]  one is given
-
-    def _side(self, count: int) -> int:
-        """n of a raw with this many entries."""
-        k = self._count
-        if self.padded:
-            n = triangle_side(self, count, diagonal=False)
-            rest, fits = 0, n >= k
-        else:
-            n, rest = divmod(count + k * (k + 1) // 2, k)
-            fits = n >= k
-        if rest or not fits:
-            raise SpecError(
-                f"{self}: a raw with {count} entries along its last axis belongs to no n; "
-                f"spec.raw_shape(value_shape) says how many a value takes"
-            )
-        return n
-
-
-_NO_VOLUME = {"log_abs_det": "that of the exponential is not given; map='cayley' and map='householder' have a log-determinant"}
+NO_VOLUME = {"log_abs_det": "that of the exponential is not given; map='cayley' and map='householder' have a log-determinant"}
 
 
 def _polished(owner: str, base: Any) -> np.ndarray:
