@@ -17,7 +17,7 @@ from budgets import JACOBIAN, derivative
 from isoparam import jax as jax_side
 from isoparam import torch as torch_side
 from oracle.rounding import normwise, ulps
-from samples import SAMPLES, Sample, turning_points, weights_of
+from samples import MAPS, SAMPLES, Sample, turning_points, weights_of
 
 each_sample = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
 
@@ -87,3 +87,18 @@ def test_gradients_of_the_inverse_agree(sample: Sample) -> None:
     assert by_jax.shape == by_torch.shape
     size = np.abs(by_torch).max()
     assert np.abs(by_jax - by_torch).max() <= 16 * np.finfo(np.float64).eps * size
+
+
+@pytest.mark.parametrize("sample", [sample for sample in MAPS if sample.has("project")], ids=lambda sample: sample.name)
+def test_gradients_of_the_projection_agree(sample: Sample) -> None:
+    """From a point off the set, in the float32 of a JAX program without float64."""
+    value = torch_side.forward(sample.spec, torch.tensor(in_shape(sample, turning_points(sample))[-1]))
+    rng = np.random.Generator(np.random.Philox(17))
+    point = (1.5 * value.numpy() + rng.normal(0.0, 0.5, value.shape)).astype(np.float32)
+    weights = rng.normal(0.0, 1.0, value.shape).astype(np.float32)
+    raw = torch.tensor(point, requires_grad=True)
+    (by_torch,) = torch.autograd.grad((torch_side.project(sample.spec, raw) * torch.tensor(weights)).sum(), raw)
+    with jax.enable_x64(False):
+        by_jax = jax.grad(lambda x: jnp.sum(jax_side.project(sample.spec, x) * weights))(point)
+    assert by_jax.dtype == np.float32
+    assert normwise(np.asarray(by_jax), by_torch.numpy(force=True), 1.0) <= 64
