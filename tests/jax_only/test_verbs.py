@@ -160,7 +160,8 @@ def test_log_abs_det_is_that_of_the_jacobian(sample: Sample) -> None:
 
 @each_shaped
 def test_log_abs_det_of_other_sizes(sample: Sample) -> None:
-    for shape in sample.raws if sample.has("log_abs_det") else ():
+    others = {*sample.raws} - {sample.core}  # the usual size is compared above
+    for shape in sorted(others) if sample.has("log_abs_det") else ():
         resized = replace(sample, raws=(shape, shape))
         generator = np.random.Generator(np.random.Philox(shape[0]))
         raw = initial(sample.spec, sample.spec.value_shape(shape), generator, "float64")
