@@ -60,3 +60,13 @@ def test_specs_that_share_a_map_compile_too(sample: Sample) -> None:
     torch._dynamo.reset()  # each sample is a function of its own
     compiled = torch.compile(lambda x: forward(sample.spec, x), fullgraph=True, backend="eager")
     torch.testing.assert_close(compiled(raw), forward(sample.spec, raw), rtol=1e-5, atol=1e-6)
+
+
+def test_an_exported_program_with_array_bounds_takes_any_batch() -> None:
+    class Bounded(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return forward(iso.Interval([0.0, -1.0], [1.0, 2.0]), x)
+
+    batch = torch.export.Dim("batch", min=2)
+    program = torch.export.export(Bounded(), (torch.zeros(4, 2),), dynamic_shapes=({0: batch},)).module()
+    assert program(torch.zeros(7, 2)).tolist() == [[0.5, 0.5]] * 7
