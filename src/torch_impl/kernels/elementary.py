@@ -118,12 +118,15 @@ def power_below(x: Array) -> Array:
 
 def exponent_of(x: Array) -> Array:
     """e of x = m 2^e with 1/2 <= m < 1, for positive normal numbers."""
-    return torch.frexp(x.detach()).exponent.to(x.dtype)
+    return mantissa_and_exponent(x)[1]
 
 
 def mantissa_and_exponent(x: Array) -> tuple[Array, Array]:
     """m and e of x = m 2^e with 1/2 <= m < 1, for positive normal numbers; not differentiated."""
-    m, e = torch.frexp(x.detach())
+    x = x.detach()
+    m, e = torch.frexp(x)
+    if torch.compiler.is_compiling():  # inductor writes no valid C++ for the exponents of float64 (torch 2.13)
+        return m, torch.where((x > 0) & torch.isfinite(x), torch.round(torch.log2(x / (2 * m))) + 1, 0)
     return m, e.to(x.dtype)
 
 
