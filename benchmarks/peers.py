@@ -244,6 +244,38 @@ RACES = (
         matrices=("torch", "geotorch", "jax.scipy"),
     ),
     Race(
+        iso.SpecialOrthogonal(map="householder"),
+        (),
+        {"torch": lambda: orthogonal("householder")},
+        {},
+        whole={100: (91,), 1_000_000: (499_500,)},
+        matrices=("torch",),
+    ),
+    Race(
+        iso.SpecialOrthogonal(map="exp"),
+        (45,),
+        {"torch": lambda: orthogonal("matrix_exp"), "geotorch": lambda: geotorch_so("expm")},
+        {"jax.scipy": lambda: jax_expm},
+        matrices=("torch", "geotorch", "jax.scipy"),
+    ),
+    Race(
+        iso.Covariance(),
+        (),
+        {"transform_to": lambda: bijection(lambda c: c.positive_definite, "transform_to")},
+        {"numpyro": lambda: numpyro_bijection(lambda c: c.positive_definite)},
+        whole={100: (91,), 1_000_000: (998_991,)},
+        matrices=("transform_to",),
+    ),
+    Race(
+        iso.RowStochastic(),
+        (10, 9),
+        {"biject_to": lambda: bijection(lambda c: c.simplex)},
+        {
+            "numpyro": lambda: numpyro_bijection(lambda c: c.simplex),
+            "tfp": lambda: tfp_bijector(lambda b: b.SoftmaxCentered()),
+        },
+    ),
+    Race(
         iso.WeightNorm(),
         (10, 11),
         {"weight_norm": lambda: weight_norm},

@@ -1,7 +1,8 @@
 """`python -m benchmarks.transforms [--rounds N] [--only REGEX] [--json FILE]`: each map with its gradient, against its peers.
 
 float32, one thread, value and vector-Jacobian product. Each round times every contestant of a row once, in turn; the
-fastest of its rounds counts. torch runs eagerly, as its peers do; everything on JAX is jitted.
+fastest of its rounds counts, in processor time, which other programs on the machine disturb least. torch runs eagerly, as
+its peers do; everything on JAX is jitted.
 """
 
 from benchmarks import settings  # isort: skip  # noqa: F401  before either framework is imported
@@ -13,7 +14,7 @@ import re
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 from typing import Any, NamedTuple
 
 import jax
@@ -29,6 +30,7 @@ from isoparam import torch as on_torch
 SIZES = (100, 1_000_000)
 BAR = 1.2  # times the fastest peer
 LEAST = 0.02  # seconds of one timing
+SLOW = 0.5  # seconds of a call
 
 
 class Row(NamedTuple):
@@ -82,9 +84,11 @@ def raced(race: Race, entries: int, rounds: int) -> list[Row]:
     rows = []
     for backend, contestants in calls.items():
         ready = {name: PREPARE[backend](make(), _raw_for(race, name, raw)) for name, make in contestants.items()}
-        repeats = {name: _repeats(call) for name, call in ready.items()}
+        lasting = {name: _lasting(call) for name, call in ready.items()}
+        repeats = {name: max(1, int(LEAST / max(seconds, 1e-7))) for name, seconds in lasting.items()}
         times: dict[str, list[float]] = {name: [] for name in ready}
-        for _ in range(rounds):
+        # What takes seconds is timed once or twice: the command should end.
+        for _ in range(rounds if max(lasting.values()) < SLOW else 2):
             for name, call in ready.items():
                 times[name].append(_seconds(call, repeats[name]))
         best = {name: min(seconds) for name, seconds in times.items()}
@@ -125,18 +129,17 @@ def _in_jax(function: Callable[[Any], Any], raw: np.ndarray) -> Callable[[], Any
 PREPARE = {"torch": _in_torch, "jax": _in_jax}
 
 
-def _repeats(call: Callable[[], Any]) -> int:
-    """How often to call for one timing."""
+def _lasting(call: Callable[[], Any]) -> float:
+    """Seconds of the second call."""
     call()
-    once = _seconds(call, 1)
-    return max(1, int(LEAST / max(once, 1e-7)))
+    return _seconds(call, 1)
 
 
 def _seconds(call: Callable[[], Any], repeats: int) -> float:
-    begun = perf_counter()
+    begun = process_time()
     for _ in range(repeats):
         call()
-    return (perf_counter() - begun) / repeats
+    return (process_time() - begun) / repeats
 
 
 def _ours_and_peers(row: Row) -> str:

@@ -16,7 +16,7 @@ from isoparam.specs.bounds import bound_in, plain
 from isoparam.specs.circular import Turn, turn
 from isoparam.specs.logarithms import LogTable, log_table
 from isoparam.specs.masked import MaskPlaces
-from isoparam.specs.numbers import AffineNumbers, Helmert, IntervalNumbers, RoomNumbers, helmert
+from isoparam.specs.numbers import AffineNumbers, Helmert, IntervalNumbers, RoomNumbers, helmert, helmert_matrix
 from isoparam.specs.planes import Plane, PlaneNumbers
 from isoparam.specs.rotations import Rotation
 
@@ -45,6 +45,11 @@ def parts_like(spec: Box, array: Array) -> list[tuple[ScalarSpec, Any, float]]:
 def helmert_like(array: Array) -> Helmert:
     """The Helmert matrix with a row for each entry of the last axis of an array."""
     return helmert(array.shape[-1], _numpy(array))
+
+
+def helmert_matrix_like(array: Array) -> Any:
+    """That matrix written out, in the dtype of an array, as a numpy array."""
+    return helmert_matrix(array.shape[-1], _numpy(array))
 
 
 def turn_like(array: Array) -> Turn:

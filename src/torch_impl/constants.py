@@ -52,7 +52,7 @@ def helmert_like(array: Array) -> Helmert:
 
 
 def helmert_matrix_like(array: Array) -> Any:
-    """That matrix written out, in the dtype of the array and on its device."""
+    """That matrix written out, in the dtype of an array, on its device."""
     (matrix,) = _helmert_matrix(index(array.shape[-1]), array.dtype, array.device)
     return matrix
 

@@ -148,6 +148,15 @@ def helmert(n: int, dtype: type[np.floating]) -> Helmert:
     return Helmert(*(part.astype(dtype) for part in parts), half_digits=2.0 ** (digits + 1))
 
 
+@lru_cache(maxsize=64)
+def helmert_matrix(n: int, dtype: type[np.floating]) -> np.ndarray:
+    """The Helmert matrix with n rows and n + 1 columns, in a dtype."""
+    parts = helmert(n, np.float64)
+    row, column = np.arange(n)[:, None], np.arange(n + 1)
+    ahead, behind = parts.ahead + parts.ahead_rest, parts.behind + parts.behind_rest
+    return np.where(column <= row, ahead[:, None], np.where(column == row + 1, -behind[:, None], 0.0)).astype(dtype)
+
+
 def _halved(number: np.ndarray, tail: np.ndarray, digits: int) -> tuple[np.ndarray, np.ndarray]:
     mantissa, exponent = np.frexp(number)
     head = np.ldexp(np.round(np.ldexp(mantissa, digits)), exponent - digits)

@@ -3,22 +3,35 @@
 from typing import Any
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, enable_x64, lax
 
-from jax_impl.constants import helmert_like
+from jax_impl.constants import helmert_like, helmert_matrix_like
 from jax_impl.kernels.derivatives import with_rule
 from jax_impl.kernels.elementary import exp, expm1, log, two_sum
 from jax_impl.kernels.logarithms import log_twice
 from jax_impl.kernels.softmax import softmax_derivative
 from jax_impl.kernels.sums import after, before, on_one_grid, reverse_cumsum, sum_once
 
+DENSE = 32
+"""The most rows of H that are multiplied as a matrix; beyond, cumulative sums are faster."""
+_AT_ONCE = 1024
 
-@with_rule(
-    push=lambda x, y, tangent: softmax_derivative(y, _helmert_transposed(tangent)),
-    pull=lambda x, y, cotangent: _helmert_pull(softmax_derivative(y, cotangent)),
-)
+
+def _softmax_push(x: Array, y: Array, tangent: Array) -> Array:
+    # twin: torch computes float32 through float64 where the device has it; JAX transposes this, which float64 forbids.
+    return softmax_derivative(y, _helmert_transposed(tangent))
+
+
+def _softmax_pull(x: Array, y: Array, cotangent: Array) -> Array:
+    return _helmert_pull(softmax_derivative(y, cotangent))
+
+
+@with_rule(push=_softmax_push, pull=_softmax_pull)
 def helmert_softmax(x: Array) -> Array:
     """softmax(H^T x) along the last axis: n numbers to n + 1 positive ones that sum to 1."""
+    if x.dtype == jnp.float32:
+        with enable_x64(True):
+            return _plain_softmax(x).astype(x.dtype)
     _, exponent, rest = _helmert_exponents(x)
     weights = exp(exponent) * (1 + rest)  # not weights + weights * rest, whose product may underflow
     return weights / sum_once(weights)
@@ -67,6 +80,9 @@ def helmert_log(y: Array, tail: Any = 0.0) -> Array:
 )
 def helmert_spread(x: Array) -> Array:
     """H^T x along the last axis: n numbers to n + 1 that sum to 0, each rounded once."""
+    if x.dtype == jnp.float32:
+        with enable_x64(True):
+            return _helmert_transposed(x.astype(jnp.float64)).astype(x.dtype)
     z, z_tail = _helmert_transposed_twice(x)
     return z + z_tail
 
@@ -86,6 +102,13 @@ def _weights(x: Array) -> Array:
     excess = helmert_softmax_centred(x)
     largest = jnp.max(excess, axis=-1, keepdims=True)
     return jnp.where(largest * excess.shape[-1] > 1, helmert_softmax(x), excess)
+
+
+def _plain_softmax(x: Array) -> Array:
+    """`helmert_softmax` of numbers that float64 holds twice."""
+    z = _helmert_transposed(x.astype(jnp.float64))
+    weights = jnp.exp(z - jnp.max(z, axis=-1, keepdims=True))
+    return weights / jnp.sum(weights, axis=-1, keepdims=True)
 
 
 def _helmert_exponents(x: Array) -> tuple[Array, Array, Array]:
@@ -129,10 +152,21 @@ def _helmert_twice(u: Array, u_rest: Array) -> Array:
 
 
 def _helmert_pull(u: Array) -> Array:
+    if u.shape[-1] <= DENSE:
+        return _times(u, helmert_matrix_like(u[..., 1:]).T)
     return _helmert(u, jnp.cumsum(u, axis=-1))
 
 
 def _helmert_transposed(t: Array) -> Array:
     """H^T t: N - 1 numbers to N."""
+    if t.shape[-1] < DENSE:
+        return _times(t, helmert_matrix_like(t))
     matrix = helmert_like(t)
     return after(reverse_cumsum((matrix.ahead + matrix.ahead_rest) * t)) - before((matrix.behind + matrix.behind_rest) * t)
+
+
+def _times(x: Array, matrix: Any) -> Array:
+    # twin: for few vectors JAX multiplies entry by entry, which runs at once; a product of matrices waits for a thread.
+    if x.size <= _AT_ONCE:
+        return jnp.sum(x[..., :, None] * matrix, axis=-2)
+    return jnp.matmul(x, matrix, precision=lax.Precision.HIGHEST)

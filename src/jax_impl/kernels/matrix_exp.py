@@ -45,7 +45,7 @@ def _push(a: Array, value: Array, tangent: Array) -> Array:
     def doubled(change: Array, step: Array) -> tuple[Array, None]:
         return (change + times(_turned(step), times(change, step))) / 2, None
 
-    # twin: a loop in Python there; JAX traces one step of it.
+    # twin: torch loops in Python; JAX traces one step of the loop.
     change = lax.scan(doubled, series(tangent, small, -1.0), steps, reverse=True)[0]
     return times(value, change)
 

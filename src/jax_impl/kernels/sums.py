@@ -1,7 +1,7 @@
 """Sums along the last axis that are rounded once."""
 
 import jax.numpy as jnp
-from jax import Array, lax
+from jax import Array, enable_x64, lax
 
 from jax_impl.kernels.derivatives import with_rule
 
@@ -33,7 +33,9 @@ def sum_once(x: Array) -> Array:
 )
 def cumsum(x: Array) -> Array:
     """Cumulative sum along the last axis, each result rounded once."""
-    # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
+    if x.dtype == jnp.float32:
+        with enable_x64(True):
+            return jnp.cumsum(x.astype(jnp.float64), axis=-1).astype(x.dtype)
     head, tail = on_one_grid(x, 4.0 * x.shape[-1])
     return jnp.cumsum(head, axis=-1) + jnp.cumsum(tail, axis=-1)
 

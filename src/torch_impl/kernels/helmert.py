@@ -5,20 +5,35 @@ from typing import Any
 import torch
 from torch import Tensor as Array
 
-from torch_impl.constants import helmert_like
+from torch_impl.constants import helmert_like, helmert_matrix_like
 from torch_impl.kernels.derivatives import with_rule
 from torch_impl.kernels.elementary import exp, expm1, log, two_sum
 from torch_impl.kernels.logarithms import log_twice
-from torch_impl.kernels.softmax import softmax_derivative
-from torch_impl.kernels.sums import after, before, doubled, on_one_grid, parted, reverse_cumsum, sum_once
+from torch_impl.kernels.softmax import softmax_derivative, weights_derivative
+from torch_impl.kernels.sums import after, before, doubled, in_blocks, on_one_grid, parted, reverse_cumsum, sum_once
+
+DENSE = 32
+"""The most rows of H that are multiplied as a matrix; beyond, cumulative sums are faster."""
 
 
-@with_rule(
-    push=lambda x, y, tangent: softmax_derivative(y, _helmert_transposed(tangent)),
-    pull=lambda x, y, cotangent: _helmert_pull(softmax_derivative(y, cotangent)),
-)
+def _softmax_push(x: Array, y: Array, tangent: Array) -> Array:
+    # twin: torch computes float32 through float64 where the device has it; JAX transposes this, which float64 forbids.
+    if doubled(x):
+        return weights_derivative(y.double(), _helmert_transposed(tangent.double())).to(y.dtype)
+    return softmax_derivative(y, _helmert_transposed(tangent))
+
+
+def _softmax_pull(x: Array, y: Array, cotangent: Array) -> Array:
+    if doubled(x):
+        return in_blocks(lambda y, t: _helmert_pull(weights_derivative(y.double(), t.double())), y, cotangent)
+    return _helmert_pull(softmax_derivative(y, cotangent))
+
+
+@with_rule(push=_softmax_push, pull=_softmax_pull)
 def helmert_softmax(x: Array) -> Array:
     """softmax(H^T x) along the last axis: n numbers to n + 1 positive ones that sum to 1."""
+    if doubled(x):
+        return in_blocks(_plain_softmax, x)
     _, exponent, rest = _helmert_exponents(x)
     weights = exp(exponent) * (1 + rest)  # not weights + weights * rest, whose product may underflow
     return weights / sum_once(weights)
@@ -70,6 +85,8 @@ def helmert_log(y: Array, tail: Any = 0.0) -> Array:
 )
 def helmert_spread(x: Array) -> Array:
     """H^T x along the last axis: n numbers to n + 1 that sum to 0, each rounded once."""
+    if doubled(x):
+        return in_blocks(lambda x: _helmert_transposed(x.double()), x)
     z, z_tail = _helmert_transposed_twice(x)
     return z + z_tail
 
@@ -90,6 +107,13 @@ def _weights(x: Array) -> Array:
     excess = helmert_softmax_centred(x)
     largest = torch.amax(excess, dim=-1, keepdim=True)
     return torch.where(largest * excess.shape[-1] > 1, helmert_softmax(x), excess)
+
+
+def _plain_softmax(x: Array) -> Array:
+    """`helmert_softmax` of numbers that float64 holds twice."""
+    z = _helmert_transposed(x.double())
+    weights = torch.exp(z - torch.amax(z, dim=-1, keepdim=True).detach())
+    return weights / torch.sum(weights, dim=-1, keepdim=True)
 
 
 def _helmert_exponents(x: Array) -> tuple[Array, Array, Array]:
@@ -135,10 +159,19 @@ def _helmert_twice(u: Array, u_rest: Array) -> Array:
 
 
 def _helmert_pull(u: Array) -> Array:
+    if u.shape[-1] <= DENSE:
+        return _times(u, helmert_matrix_like(u[..., 1:]).mT)
     return _helmert(u, torch.cumsum(u, dim=-1))
 
 
 def _helmert_transposed(t: Array) -> Array:
     """H^T t: N - 1 numbers to N."""
+    if t.shape[-1] < DENSE:
+        return _times(t, helmert_matrix_like(t))
     matrix = helmert_like(t)
     return after(reverse_cumsum((matrix.ahead + matrix.ahead_rest) * t)) - before((matrix.behind + matrix.behind_rest) * t)
+
+
+def _times(x: Array, matrix: Any) -> Array:
+    # twin: for few vectors JAX multiplies entry by entry, which runs at once; a product of matrices waits for a thread.
+    return x @ matrix

@@ -42,7 +42,7 @@ def matrix_log(value: Array) -> Array:
 def _push(a: Array, value: Array, tangent: Array) -> Array:
     small, steps = _steps(a)
     change = series(tangent, small, -1.0)
-    # twin: a loop in Python here; JAX traces one step of it.
+    # twin: torch loops in Python; JAX traces one step of the loop.
     for k in reversed(range(_DOUBLINGS)):
         step = steps[k]
         change = (change + times(_turned(step), times(change, step))) / 2

@@ -60,6 +60,15 @@ def softmax_derivative(y: Array, tangent: Array) -> Array:
     return torch.where(largest, -torch.sum(change, dim=-1, keepdim=True), change)
 
 
+def weights_derivative(y: Array, tangent: Array) -> Array:
+    """The same in the digits of float64, for weights that came from float32: what the largest entry should have is the sum
+    of the others', so what is missing from a sum of 0 goes to the entries by weight.
+    """
+    total = torch.sum(y, dim=-1, keepdim=True)
+    change = y * (tangent - torch.linalg.vecdot(y, tangent)[..., None] / total)
+    return torch.addcmul(change, y, torch.sum(change, dim=-1, keepdim=True) / -total) / total
+
+
 def _exponents(x: Array) -> tuple[Array, Array]:
     """x - max x and its rounding error."""
     exponent, rest = two_sum(x, -torch.amax(x, dim=-1, keepdim=True))

@@ -7,7 +7,7 @@ from torch import Tensor as Array
 
 from torch_impl.kernels.derivatives import with_rule
 from torch_impl.kernels.elementary import LN2, exponent_of, half_digits, log1p, power_below, shielded, times_power, two_sum
-from torch_impl.kernels.sums import doubled, on_one_grid, spread_by_blocks, sum_by_blocks
+from torch_impl.kernels.sums import doubled, in_blocks, on_one_grid, spread_by_blocks, sum_by_blocks
 
 
 class Measured(NamedTuple):
@@ -46,8 +46,7 @@ def unit(x: Array) -> Array:
     """x/|x|; the first basis vector where x is 0."""
     # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
     if doubled(x):
-        length, zero = _plain_length(x.double())
-        return torch.where(zero, first_basis_vector(x), (x.double() / length).to(x.dtype))
+        return in_blocks(_plain_unit, x)
     m = measured(x)
     # u may have lost small entries of a long x, which |u| >= 1 divides without overflow; a short x is u, exactly.
     long = torch.where(m.power > 1, m.power, 1.0)
@@ -79,7 +78,7 @@ def across(x: Array, t: Array) -> Array:
     # twin: torch calls this both ways; JAX transposes it for reverse mode, so there it is written transposed.
     # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
     if doubled(x):
-        return _plain_across(x.double(), t.double()).to(t.dtype)
+        return in_blocks(_plain_across, x, t)
     m = measured(x)
     # Half of the power before and half after, so that only a result that overflows does, in either direction.
     root = power_below(torch.sqrt(m.power))
@@ -101,15 +100,23 @@ def _plain_length(x: Array) -> tuple[Array, Array]:
     return torch.where(torch.isinf(length), torch.nan, torch.where(length == 0, 1.0, length)), length == 0
 
 
+def _plain_unit(x: Array) -> Array:
+    """`unit` in float64, for numbers that come from float32."""
+    length, zero = _plain_length(x.double())
+    quotient = x / length
+    quotient[..., :1].add_(zero)
+    return quotient
+
+
 def _plain_across(x: Array, t: Array) -> Array:
-    """`across` without the exact products, for float64 numbers that came from float32."""
-    length, zero = _plain_length(x)
-    p = torch.argmax(torch.abs(x), dim=-1, keepdim=True)
-    x_p = torch.where(zero, 1.0, torch.gather(x, -1, p))
-    c = x / x_p
-    t = t - c * torch.gather(t, -1, p)
-    t = t - c * ((x_p / length) ** 2 * torch.sum(c * t, dim=-1, keepdim=True))
-    return torch.where(zero, 0.0, t / length)
+    """`across` without the exact products, for numbers that come from float32: what rounding leaves along x is taken away
+    again, three times, since results may be 2^-150 of t.
+    """
+    length, zero = _plain_length(x.double())
+    v, t = x / length, t.double()
+    for _ in range(3):
+        t = t - v * torch.sum(v * t, dim=-1, keepdim=True)
+    return t * (~zero / length)
 
 
 def _quotient(u: Array, at_p: Array) -> tuple[Array, Array]:

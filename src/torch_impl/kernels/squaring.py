@@ -79,6 +79,7 @@ def _most(count: Array) -> int:
 
 def times(a: Array, b: Array) -> Array:
     """a b: entry by entry where float64 is small, as JAX can transpose that."""
+    # twin: JAX is told to multiply float32 in full, which accelerators do not by default.
     return small_product(a, b) if a.shape[-1] <= WIDEST else a @ b
 
 

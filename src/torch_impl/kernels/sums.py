@@ -1,9 +1,13 @@
 """Sums along the last axis that are rounded once."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor as Array
 
 from torch_impl.kernels.derivatives import with_rule
+
+_BLOCK = 2**15
 
 
 def on_one_grid(x: Array, size: float) -> tuple[Array, Array]:
@@ -22,6 +26,29 @@ def on_one_grid(x: Array, size: float) -> tuple[Array, Array]:
 def doubled(x: Array) -> bool:
     """Whether float64 holds twice the digits of x, and the device has it."""
     return x.dtype == torch.float32 and x.device.type != "mps"
+
+
+def in_blocks(function: Callable[..., Array], *arrays: Array) -> Array:
+    """function(*arrays), which works on vectors along the last axis, for many of them a few at a time.
+
+    Memory for float64 numbers between float32 ones then stays in the cache; that of all vectors would be fresh at each
+    operation, which costs several times the arithmetic. `function` gives vectors of one length, in any dtype.
+    """
+    first = arrays[0]
+    eager = not (torch.compiler.is_compiling() or torch.is_grad_enabled() or torch._C._are_functorch_transforms_active())
+    if not eager or first.numel() <= 2 * _BLOCK or first.device.type != "cpu" or first.shape[-1] > _BLOCK:
+        return function(*arrays).to(first.dtype)
+    step = _BLOCK // first.shape[-1]
+    blocks = zip(*(array.reshape(-1, array.shape[-1]).split(step) for array in arrays), strict=True)
+    result, row = None, 0
+    for block in blocks:
+        part = function(*block)
+        if result is None:
+            result = first.new_empty(first.numel() // first.shape[-1], part.shape[-1])
+        result[row : row + part.shape[0]] = part
+        row += part.shape[0]
+    assert result is not None
+    return result.reshape(*first.shape[:-1], result.shape[-1])
 
 
 def parted(wide: Array, dtype: torch.dtype) -> tuple[Array, Array]:
@@ -45,7 +72,6 @@ def sum_once(x: Array) -> Array:
 )
 def cumsum(x: Array) -> Array:
     """Cumulative sum along the last axis, each result rounded once."""
-    # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
     if doubled(x):
         return torch.cumsum(x, dim=-1, dtype=torch.float64).to(x.dtype)
     head, tail = on_one_grid(x, 4.0 * x.shape[-1])
