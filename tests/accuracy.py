@@ -8,8 +8,9 @@
 The first table compares each backend with formulas in 50-digit arithmetic (`oracle`), float32 and float64, and for scalar
 specs counts the bfloat16 numbers, of all there are, whose value is not the correctly rounded one. The second compares torch
 with JAX on a dense grid (`parity.backends`), eager and compiled. `--only ... --write` puts the new cells in the place of
-those of the same samples and leaves the others, and all compiled ones, as they were measured last. A sample that cannot be
-measured is named, keeps its old cells, and the exit status is 1.
+those of the same samples and leaves the others, and the compiled ones of scalar specs and of those of vector.py, which have
+one graph together, as they were measured last. A sample that cannot be measured is named, keeps its old cells, and the exit
+status is 1.
 """
 
 import argparse
@@ -51,12 +52,14 @@ Table = dict[str, Errors]
 def main(arguments: list[str] | None = None) -> int:
     """Measure, print, and with --write put the tables into the docs; 1 if a sample could not be measured."""
     options = _options(arguments)
-    from samples import SAMPLES
+    from samples import BY_INDUCTOR, MAPS, SAMPLES
 
     chosen = [sample.name for sample in SAMPLES if fnmatch(sample.name, options.only)]
     # A process of its own for each sample: the programs of all of them together would fill the memory.
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn"), max_tasks_per_child=2) as pool:
-        compiled = [pool.submit(measured, BETWEEN_COMPILED, dtype) for dtype in DTYPES] if options.only == "*" else []
+        together = list(DTYPES) if options.only == "*" else []
+        alone = [sample.name for sample in MAPS if sample.name in chosen and sample not in BY_INDUCTOR]
+        compiled = [pool.submit(measured, BETWEEN_COMPILED, asked) for asked in (*together, *alone)]
         tables = {what: _all(pool, what, chosen) for what in (TRUTH, BETWEEN)}
         tables[BETWEEN_COMPILED] = _by_sample([future.result() for future in compiled])
     faults = [fault for table in tables.values() for _, fault in table.values() if fault]
@@ -101,7 +104,7 @@ def _key(column: str) -> tuple[str, str]:
 
 
 def _by_sample(results: list[tuple[dict[Any, str], str]]) -> dict[str, tuple[Errors, str]]:
-    """The compiled cells of both dtypes by sample; a graph that failed is a fault without cells."""
+    """The compiled cells by sample; a graph that failed is a fault without cells."""
     table: dict[str, tuple[Errors, str]] = {}
     for cells, fault in results:
         if fault:
@@ -121,7 +124,7 @@ def inserted(page: str, text: str) -> str:
 
 
 def measured(what: str, name: str) -> tuple[dict[Any, str], str]:
-    """One sample (or one dtype, compiled) in a process of its own: the cells, and what went wrong."""
+    """One sample (or one dtype of the common graph) in a process of its own: the cells, and what went wrong."""
     task = {TRUTH: _against_truth, BETWEEN: _between_eager, BETWEEN_COMPILED: _between_compiled}[what]
     try:
         return task(name), ""
@@ -223,13 +226,14 @@ def _between_eager(name: str) -> Errors:
     return {(verb, dtype): f"{distance(sample, verb, dtype, 'eager'):.1f}" for verb, dtype in asked}
 
 
-def _between_compiled(dtype: str) -> dict[Any, str]:
-    """One graph of all samples for torch.compile, jax.jit on the other side; maps that share one are measured once."""
-    from parity.backends import IN_ONE_GRAPH
+def _between_compiled(asked: str) -> dict[Any, str]:
+    """The common graph in a dtype, or one map by its name in both, for torch.compile; jax.jit on the other side."""
     from parity.backends import measured as distance
+    from samples import BY_INDUCTOR
 
-    asked = [(sample, verb) for sample in IN_ONE_GRAPH for verb in ("forward", "pullback")]
-    return {(sample.name, verb, dtype): f"{distance(sample, verb, dtype, 'compiled'):.1f}" for sample, verb in asked}
+    dtypes, samples = ((asked,), BY_INDUCTOR) if asked in DTYPES else (DTYPES, (_sample(asked),))
+    rows = [(sample, verb, dtype) for sample in samples for verb in ("forward", "pullback") for dtype in dtypes]
+    return {(sample.name, verb, dtype): f"{distance(sample, verb, dtype, 'compiled'):.1f}" for sample, verb, dtype in rows}
 
 
 def _by_torch(sample: Any) -> int:

@@ -9,14 +9,11 @@ import jax
 import numpy as np
 import torch
 
-from budgets import PARITY
 from isoparam import torch as torch_side
 from oracle.judge import distance_between
-from samples import SAMPLES, Sample, batches, points
+from samples import BY_INDUCTOR, Sample, batches, points
 
 TESTS = Path(__file__).parent.parent
-COMPILED = {name for (name, verb), row in PARITY.items() if verb == "forward" and row.float64_compiled is not None}
-IN_ONE_GRAPH = [sample for sample in SAMPLES if sample.name in COMPILED]
 
 
 def _loaded(folder: str) -> Any:
@@ -69,36 +66,42 @@ def measured(sample: Sample, verb: str, dtype: str, form: str) -> float:
 
 def torch_results(sample: Sample, verb: str, dtype: str, form: str) -> list[np.ndarray]:
     if form == "compiled":
-        return _compiled_by_torch(dtype)[sample.name, verb]
+        return _compiled_by_torch(BY_INDUCTOR if sample in BY_INDUCTOR else (sample,), dtype)[sample.name, verb]
     return [TORCH.CALLS[verb](sample.spec, *asked) for asked in arguments(sample, verb, dtype)]
 
 
 def jax_results(sample: Sample, verb: str, dtype: str, form: str) -> list[np.ndarray]:
-    if form == "compiled" or not sample.is_scalar:  # hundreds of operations one by one would take minutes in JAX
+    if form == "compiled":
+        return [JAX.CALLS[verb](sample.spec, *asked) for asked in _compiled_arguments(sample, verb, dtype)]
+    if not sample.is_scalar:  # hundreds of operations one by one would take minutes in JAX
         return [JAX.CALLS[verb](sample.spec, *asked) for asked in arguments(sample, verb, dtype)]
     with jax.enable_x64(True):
         return [np.asarray(JAX.QUESTIONS[verb](sample.spec, *asked)) for asked in arguments(sample, verb, dtype)]
 
 
+def _compiled_arguments(sample: Sample, verb: str, dtype: str) -> list[tuple[np.ndarray, ...]]:
+    """All of a map in the common graph; the usual size of one that has a graph of its own, where each size costs seconds."""
+    asked = arguments(sample, verb, dtype)
+    return asked if sample in BY_INDUCTOR else asked[1:2]
+
+
 @cache
-def _compiled_by_torch(dtype: str) -> dict[tuple[str, str], list[np.ndarray]]:
-    """Values and gradients of the samples measured compiled, from one inductor graph: each further graph costs seconds."""
-    leaves = {sample.name: [torch.tensor(raw, requires_grad=True) for raw in raws(sample, dtype)] for sample in IN_ONE_GRAPH}
+def _compiled_by_torch(samples: tuple[Sample, ...], dtype: str) -> dict[tuple[str, str], list[np.ndarray]]:
+    """Values and gradients of some samples, from one inductor graph: each further graph costs seconds."""
+    asked = {sample: _compiled_arguments(sample, "pullback", dtype) for sample in samples}
+    leaves = {sample.name: [torch.tensor(raw, requires_grad=True) for raw, _ in asked[sample]] for sample in samples}
 
     def values(leaves: dict[str, list[torch.Tensor]]) -> dict[str, list[torch.Tensor]]:
-        return {sample.name: [torch_side.forward(sample.spec, raw) for raw in leaves[sample.name]] for sample in IN_ONE_GRAPH}
+        return {sample.name: [torch_side.forward(sample.spec, raw) for raw in leaves[sample.name]] for sample in samples}
 
     torch._dynamo.reset()
     results = torch.compile(values, fullgraph=True, backend="inductor")(leaves)
-    flat = [(value, raw, asked[1]) for sample in IN_ONE_GRAPH for value, raw, asked in _zipped(sample, dtype, results, leaves)]
-    outputs, inputs, weights = zip(*flat, strict=True)
-    gradients = iter(torch.autograd.grad(outputs, inputs, list(map(torch.tensor, weights))))
+    outputs = [value for sample in samples for value in results[sample.name]]
+    inputs = [raw for sample in samples for raw in leaves[sample.name]]
+    weights = [torch.tensor(weight) for sample in samples for _, weight in asked[sample]]
+    gradients = iter(torch.autograd.grad(outputs, inputs, weights))
     found: dict[tuple[str, str], list[np.ndarray]] = {}
-    for sample in IN_ONE_GRAPH:
+    for sample in samples:
         found[sample.name, "forward"] = [value.detach().numpy() for value in results[sample.name]]
         found[sample.name, "pullback"] = [next(gradients).numpy() for _ in leaves[sample.name]]
     return found
-
-
-def _zipped(sample: Sample, dtype: str, results: dict, leaves: dict) -> zip:
-    return zip(results[sample.name], leaves[sample.name], arguments(sample, "pullback", dtype), strict=True)

@@ -18,6 +18,7 @@ from isoparam.torch import Constrained, forward, inverse
 from oracle.judge import hessian_unit, true_hessian, true_jacobian
 from oracle.rounding import normwise, ulps
 from samples import BY_INDUCTOR, MAPS, SAMPLES, Sample, turning_points, weights_of
+from torch_impl.kernels.elementary import mantissa_and_exponent
 
 each_sample = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
 Jacobian = Callable[[Callable[[torch.Tensor], torch.Tensor], torch.Tensor], torch.Tensor]
@@ -191,6 +192,18 @@ def test_compiled_values_and_gradients_of_all_specs(backend: str) -> None:
         scale = np.maximum(np.abs(eager[sample.name].numpy()), sample.added_bound)
         assert ulps(values[sample.name].detach().numpy(), eager[sample.name].numpy(), scale).max() <= 2
     check_gradients(gradients, right)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile on the CPU needs a C++ compiler: install g++")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_exponents_are_compiled(dtype: torch.dtype) -> None:
+    """Enough numbers for vectors of them, where the C++ that inductor writes for the exponents of float64 is invalid."""
+    limits = torch.finfo(dtype)
+    numbers = torch.exp(torch.linspace(-80, 80, 60, dtype=dtype)).tolist()
+    x = torch.tensor([limits.tiny, limits.max, 0.5, 1.0, 1.0 - limits.eps / 2, *numbers], dtype=dtype)
+    mantissa, exponent = torch.compile(mantissa_and_exponent, fullgraph=True, backend="inductor")(x)
+    assert torch.equal(mantissa, torch.frexp(x).mantissa)
+    assert torch.equal(exponent, torch.frexp(x).exponent.to(dtype))
 
 
 def test_func_grad_inside_compile_of_all_specs() -> None:
