@@ -34,7 +34,7 @@ PARITY: dict[tuple[str, str], Row] = {
     ("orthogonal-exp", "inverse"): Row(2, 2, None, None, PRODUCTS),
     ("orthogonal-exp", "pullback"): Row(2, 11, 1, None, PRODUCTS),
     ("orthogonal-householder", "forward"): Row(2, 4, 3, None, REFLECTIONS),
-    ("orthogonal-householder", "inverse"): Row(4, 2, None, None, REFLECTIONS),
+    ("orthogonal-householder", "inverse"): Row(2, 2, None, None, REFLECTIONS),
     ("orthogonal-householder", "log_abs_det"): Row(2, 2, None, None, REFLECTIONS),
     ("orthogonal-householder", "pullback"): Row(27, 27, 5, None, REFLECTIONS),
     ("orthogonal-householder", "log_abs_det_gradient"): Row(2, 2, None, None, REFLECTIONS),

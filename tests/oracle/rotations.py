@@ -96,14 +96,25 @@ class Turned:
         if spec.map == "exp":
             log = mp.logm(x)
             return [mp.re(log[i, j] - log[j, i]) / 2 for i, j in places]
-        rest, vectors = mp.eye(n)[:, :k], mp.zeros(n, k)
-        for j in range(k):
-            sign = -1 if j < n - 1 else 1
-            rest[:, j] = rest[:, j] - sign * x[:, j]
-        for j in range(min(k, n - 1)):
-            vectors[:, j] = rest[:, j] / rest[j, j]
-            rest = rest - vectors[:, j] * rest[j, :]
+        vectors = cls.normals(x)
         return [2 * vectors[i, j] for i, j in places]
+
+    @staticmethod
+    def normals(x: mp.matrix) -> mp.matrix:
+        """The vectors u_j of the reflections: from column j of H_(j-1) ... H_1 x, which is e_j - 2 u_j/|u_j|^2, negated.
+
+        A rounded x is no product of reflections, and 1 + head = |below|^2/(1 - head) no identity: each is said where it is
+        taken. Both are raw of x to its rounding, and away from there they differ by the condition number of the map.
+        """
+        rest, vectors = x.copy(), mp.zeros(x.rows, x.cols)
+        for j in range(min(x.cols, x.rows - 1)):
+            head, below = rest[j, j], mp.matrix([0] * (j + 1) + [rest[i, j] for i in range(j + 1, x.rows)])
+            square = mp.fsum(entry**2 for entry in below)
+            pivot = square / (1 - head) if head < -0.5 else 1 + head
+            vectors[:, j] = below / pivot
+            below[j] = pivot
+            rest = rest - below * (below.T * rest) * (2 / (pivot**2 + square))
+        return vectors
 
     @classmethod
     def log_abs_det(cls, spec: Any, raw: list) -> list:

@@ -4,6 +4,7 @@ u_j = (0, .., 0, 1, half of the entries of column j of raw below the diagonal): 
 """
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 from jax.scipy.linalg import solve_triangular
 
@@ -38,18 +39,26 @@ def reflected(raw: Array, n: int, k: int) -> Array:
 
 
 def unreflected(value: Array) -> Array:
-    """Raw of the value: I - Q D = L R without row exchanges, where L has the vectors. nan where an entry would be infinite."""
+    """Raw of the value: each column gives its vector, whose reflection then clears it. nan where an entry would be infinite.
+
+    # twin: JAX scans over whole matrices with masks, torch loops over what is left of the matrix.
+    """
     n, k = value.shape[-2:]
     count = min(k, n - 1)
-    one = jnp.eye(n, dtype=value.dtype)
-    rest = one[:, :k] - value * _signs(count, k, value)
-    vectors = []
-    for j in range(count):
-        pivot = rest[..., j : j + 1, j]
-        vectors.append(rest[..., j] / jnp.where(pivot == 0, jnp.nan, pivot))
-        rest = rest - vectors[-1][..., :, None] * rest[..., None, j, :]
-    vectors.extend([jnp.zeros_like(value[..., 0])] * (k - count))
-    raw = 2 * take_columns(jnp.stack(vectors, axis=-1))
+    rows, columns = np.arange(n), np.arange(k)
+
+    def cleared(rest: Array, j: Array) -> tuple[Array, Array]:
+        column = jnp.sum(jnp.where(columns == j, rest, 0.0), axis=-1)
+        head, below = jnp.sum(jnp.where(rows == j, column, 0.0), axis=-1, keepdims=True), jnp.where(rows > j, column, 0.0)
+        square = jnp.sum(below * below, axis=-1, keepdims=True)
+        pivot = _pivot(head, square)
+        normal = jnp.where(rows == j, pivot, below)
+        along = jnp.sum(normal[..., :, None] * rest, axis=-2) * (2 / (pivot * pivot + square))
+        return rest - normal[..., :, None] * along[..., None, :], below / pivot
+
+    vectors = jnp.moveaxis(lax.scan(cleared, value, jnp.arange(count))[1], 0, -1)
+    vectors = jnp.concatenate([vectors, jnp.zeros((*vectors.shape[:-1], k - count), value.dtype)], axis=-1)
+    raw = 2 * take_columns(vectors)
     far = jnp.any(jnp.abs(raw) > 1 / (4 * jnp.finfo(value.dtype).eps), axis=-1, keepdims=True)
     return jnp.where(far, jnp.nan, raw)
 
@@ -63,6 +72,12 @@ def log_reflected_volume(raw: Array, n: int) -> Array:
     logs = jnp.log1p(squares + (1 / size - 1) * (1 / size + 1)) + 2 * jnp.log(size)
     count = jnp.arange(n - 1, -1, -1, dtype=raw.dtype)
     return -jnp.sum(count * logs, axis=-1)
+
+
+def _pivot(head: Array, square: Array) -> Array:
+    """1 + head, where head^2 + square = 1: near head = -1 the entries below it know it to more digits. nan for 0."""
+    pivot = jnp.where(head < -0.5, square / (1 - jnp.minimum(head, -0.5)), 1 + head)
+    return jnp.where(pivot == 0, jnp.nan, pivot)
 
 
 def _signs(count: int, k: int, like: Array) -> Array:

@@ -37,16 +37,21 @@ def reflected(raw: Array, n: int, k: int) -> Array:
 
 
 def unreflected(value: Array) -> Array:
-    """Raw of the value: I - Q D = L R without row exchanges, where L has the vectors. nan where an entry would be infinite."""
+    """Raw of the value: each column gives its vector, whose reflection then clears it. nan where an entry would be infinite.
+
+    # twin: JAX scans over whole matrices with masks, torch loops over what is left of the matrix.
+    """
     n, k = value.shape[-2:]
     count = min(k, n - 1)
-    one = torch.eye(n, dtype=value.dtype, device=value.device)
-    rest = one[:, :k] - value * _signs(count, k, value)
-    vectors = []
+    vectors, rest = [], value
     for j in range(count):
-        pivot = rest[..., j : j + 1, j]
-        vectors.append(rest[..., j] / torch.where(pivot == 0, torch.nan, pivot))
-        rest = rest - vectors[-1][..., :, None] * rest[..., None, j, :]
+        head, below = rest[..., :1, 0], rest[..., 1:, 0]
+        square = torch.sum(below * below, dim=-1, keepdim=True)
+        pivot = _pivot(head, square)
+        vectors.append(torch.nn.functional.pad(below / pivot, (j + 1, 0)))
+        along = pivot * rest[..., 0, 1:] + (below[..., None, :] @ rest[..., 1:, 1:])[..., 0, :]
+        along = along * (2 / (pivot * pivot + square))
+        rest = rest[..., 1:, 1:] - below[..., :, None] * along[..., None, :]
     vectors.extend([torch.zeros_like(value[..., 0])] * (k - count))
     raw = 2 * take_columns(torch.stack(vectors, dim=-1))
     far = torch.any(torch.abs(raw) > 1 / (4 * torch.finfo(value.dtype).eps), dim=-1, keepdim=True)
@@ -62,6 +67,12 @@ def log_reflected_volume(raw: Array, n: int) -> Array:
     logs = torch.log1p(squares + (1 / size - 1) * (1 / size + 1)) + 2 * torch.log(size)
     count = torch.arange(n - 1, -1, -1, dtype=raw.dtype, device=raw.device)
     return -torch.sum(count * logs, dim=-1)
+
+
+def _pivot(head: Array, square: Array) -> Array:
+    """1 + head, where head^2 + square = 1: near head = -1 the entries below it know it to more digits. nan for 0."""
+    pivot = torch.where(head < -0.5, square / (1 - torch.clamp(head, max=-0.5)), 1 + head)
+    return torch.where(pivot == 0, torch.nan, pivot)
 
 
 def _signs(count: int, k: int, like: Array) -> Array:
