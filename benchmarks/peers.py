@@ -277,7 +277,7 @@ RACES = (
     ),
     Race(
         iso.WeightNorm(),
-        (10, 11),
+        (9, 11),
         {"weight_norm": lambda: weight_norm},
         {},
     ),
