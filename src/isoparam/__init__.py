@@ -3,6 +3,7 @@
 from isoparam import borders, errors, parity, problems, sinks
 from isoparam.optimizers import LBFGS, SGD, Adam, AdamW
 from isoparam.problem import Problem, Recipe
+from isoparam.resume import resume
 from isoparam.run import Evaluation, Run
 from isoparam.specs import (
     Affine,
@@ -121,6 +122,7 @@ __all__ = [
     "errors",
     "parity",
     "problems",
+    "resume",
     "sinks",
     "train",
 ]

@@ -90,7 +90,7 @@ def check_problem(problem: Any) -> None:
         raise SpecError(f"problem={problem!r} must be an isoparam.Problem; write isoparam.problems.get('scalar'), for instance")
 
 
-def check_settings(problem: Any, schedule: Any, numerics: str, checkpoint_dir: str | None) -> None:
+def check_settings(problem: Any, schedule: Any, numerics: str) -> None:
     """Raise SpecError or BackendError for a problem that is none, and for what is not available yet."""
     check_problem(problem)
     check_schedule(schedule)
@@ -98,5 +98,3 @@ def check_settings(problem: Any, schedule: Any, numerics: str, checkpoint_dir: s
         raise SpecError(f"unknown numerics={numerics!r}; choose 'fast'")
     if numerics == "exact":
         raise BackendError("numerics='exact' is not available yet; use numerics='fast'")
-    if checkpoint_dir is not None:
-        raise SpecError(f"checkpoint_dir={checkpoint_dir!r}: checkpoints are not available yet; leave it None")

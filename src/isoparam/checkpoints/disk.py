@@ -45,13 +45,12 @@ def write_piece(folder: Path, kind: str, content: bytes) -> Piece:
     return Piece(name, len(content), sha256(content).hexdigest())
 
 
-def commit(folder: Path, manifest: bytes) -> None:
-    """Make a manifest the current one, and the current one the previous."""
-    current = folder / CURRENT
-    if current.exists():
-        _replace(folder / PREVIOUS, read_bytes(current, LARGEST_MANIFEST))
-    sync_folder(folder)  # the files that it names are there before it is
-    _replace(current, manifest)
+def commit(folder: Path, manifest: bytes, before: bytes | None) -> None:
+    """Make a manifest the current one, and `before` the previous one, unless that is None."""
+    if before is not None:
+        _replace(folder / PREVIOUS, before)
+    sync_folder(folder)  # the files that they name are there before they are
+    _replace(folder / CURRENT, manifest)
     sync_folder(folder)
 
 

@@ -48,6 +48,7 @@ class Writer:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._rows: list[tuple[int, Piece]] = []
+        self._last: bytes | None = None  # what was committed last
 
     def write(self, settings: Mapping[str, Any], state: Mapping[str, np.ndarray], history: Mapping[str, np.ndarray]) -> None:
         """Save a state; the one before is kept as previous.json.
@@ -66,8 +67,9 @@ class Writer:
                 try:
                     piece = disk.write_piece(self.folder, "state", to_safetensors(state))
                     rows = self._written(history)
-                    disk.commit(self.folder, _manifest(settings, piece, [piece for _, piece in rows]))
-                    self._rows = rows
+                    manifest = _manifest(settings, piece, [piece for _, piece in rows])
+                    disk.commit(self.folder, manifest, self._before())
+                    self._rows, self._last = rows, manifest
                 finally:  # also what a failed save has left, so that a full disk is no fuller
                     disk.sweep(self.folder, _named(self.folder))
         except OSError as error:
@@ -78,6 +80,15 @@ class Writer:
                 f"Make room, or name another directory",
                 error,
             ) from error
+
+    def _before(self) -> bytes | None:
+        """The manifest that becomes the previous one: the current one, unless it or a file of it is damaged."""
+        with suppress(CheckpointError):
+            current = disk.read_bytes(self.folder / CURRENT, LARGEST_MANIFEST)
+            if current != self._last:
+                _read(self.folder, CURRENT, current)
+            return current
+        return None
 
     def _written(self, history: Mapping[str, np.ndarray]) -> list[tuple[int, Piece]]:
         """The files of the history, of which the last holds the new rows and those of shorter files before it."""
