@@ -165,7 +165,8 @@ def _asked(kept: dict[str, np.ndarray], step: int, callbacks: tuple[Callback, ..
     """Show the row of a step that is skipped, if it is recorded, to the callbacks, which may end the run there."""
     for i in np.flatnonzero(kept["step"] == step) if callbacks else ():
         row = {name: column[i] for name, column in kept.items()}
-        if any([callback(row) for callback in callbacks]):
+        answers = [callback(row) for callback in callbacks]  # every callback sees the row
+        if any(answers):
             return _Stop(step, "callback")
     return None
 

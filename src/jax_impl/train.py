@@ -75,7 +75,7 @@ class Loop:
         return {**counts, "raw": to_numpy(self._raw), "slots": slots, "variables": variables}
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Take up a state; missing slots and variables are those of a fresh start, and no step was skipped unless it says so."""
+        """Take up a state; missing slots and variables are those of a start, and no step was skipped unless it says that."""
         self._step = int(state["step"])
         with setting(self._plan.dtype, self._plan.device):
             raw = jnp.array(state["raw"], DTYPES[self._plan.dtype])

@@ -69,7 +69,7 @@ class Loop:
         return {**counts, "raw": to_numpy(self._raw), "slots": slots, "variables": variables}
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Take up a state; missing slots and variables are those of a fresh start, and no step was skipped unless it says so."""
+        """Take up a state; missing slots and variables are those of a start, and no step was skipped unless it says that."""
         self._step = int(state["step"])
         self._raw = torch.tensor(state["raw"], dtype=self._dtype, device=self._device)
         fresh = init_state(self._plan.optimizer, self._raw)

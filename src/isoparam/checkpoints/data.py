@@ -123,7 +123,7 @@ def _parts(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         little = np.ascontiguousarray(value, value.dtype.newbyteorder("<"))
         yield f"{little.dtype.str}{value.shape}".encode()
-        yield memoryview(little.reshape(-1)).cast("B")
+        yield little.tobytes()
     elif is_dataclass(value) and not isinstance(value, type):
         yield f"{type(value).__name__}(".encode()
         for entry in fields(value):

@@ -75,16 +75,16 @@ def read_bytes(path: Path, largest: int) -> bytes:
     except OSError as error:
         link = "it is a link" if path.is_symlink() else error.strerror
         raise failed(f"cannot read {str(path)!r}: {link}", error) from None
-    with os.fdopen(handle, "rb") as file:
-        about = os.fstat(handle)
-        if not stat.S_ISREG(about.st_mode):
-            raise CheckpointError(f"{str(path)!r} is no plain file")
-        if about.st_size > largest:
-            raise CheckpointError(f"{str(path)!r} has {about.st_size} bytes, and should have at most {largest}")
-        try:
+    about = os.fstat(handle)
+    if not stat.S_ISREG(about.st_mode) or about.st_size > largest:
+        os.close(handle)
+        kind = f"has {about.st_size} bytes, and should have at most {largest}" if stat.S_ISREG(about.st_mode) else "is no plain file"
+        raise CheckpointError(f"{str(path)!r} {kind}")
+    try:
+        with os.fdopen(handle, "rb") as file:
             return file.read()
-        except OSError as error:
-            raise failed(f"cannot read {str(path)!r}: {error.strerror}", error) from None
+    except OSError as error:
+        raise failed(f"cannot read {str(path)!r}: {error.strerror}", error) from None
 
 
 def read_piece(folder: Path, piece: Piece) -> bytes:

@@ -158,7 +158,7 @@ def _content(manifest: bytes, where: str) -> dict[str, Any]:
             f"{where} is of version {version}, and isoparam {__version__} reads versions up to {VERSION}: "
             f"pip install --upgrade isoparam"
         )
-    if version != VERSION or set(outer) != {"sha256", "content"}:
+    if type(version) is not int or version != VERSION or set(outer) != {"sha256", "content"}:
         raise CheckpointError(f"{where} is of no version that there is: {str(version)[:40]}")
     if sha256(to_json(content)).hexdigest() != outer["sha256"]:
         raise CheckpointError(f"{where} is damaged: its checksum is another")

@@ -85,12 +85,9 @@ def _check_header(header: Any, size: int, where: str) -> None:
         if stop - start != count * np.dtype(DTYPES[dtype]).itemsize:
             raise CheckpointError(f"{where}: {name[:80]!r} of shape {shape[:8]} does not take {stop - start} bytes")
         places.append((start, stop))
-    reached = 0
-    for start, stop in sorted(places):
-        if start != reached:
-            break
-        reached = stop
-    if not isinstance(header, dict) or reached != size or any(stop > size for _, stop in places):
+    places.sort()
+    starts, stops = [start for start, _ in places], [stop for _, stop in places]
+    if not isinstance(header, dict) or starts + [size] != [0, *stops]:
         raise CheckpointError(f"{where}: its arrays do not cover its {size} bytes one after the other")
 
 
