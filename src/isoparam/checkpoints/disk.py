@@ -76,10 +76,11 @@ def read_bytes(path: Path, largest: int) -> bytes:
         link = "it is a link" if path.is_symlink() else error.strerror
         raise failed(f"cannot read {str(path)!r}: {link}", error) from None
     about = os.fstat(handle)
-    if not stat.S_ISREG(about.st_mode) or about.st_size > largest:
+    plain = stat.S_ISREG(about.st_mode)
+    if not plain or about.st_size > largest:
         os.close(handle)
-        kind = f"has {about.st_size} bytes, and should have at most {largest}" if stat.S_ISREG(about.st_mode) else "is no plain file"
-        raise CheckpointError(f"{str(path)!r} {kind}")
+        fault = f"has {about.st_size} bytes, and should have at most {largest}" if plain else "is no plain file"
+        raise CheckpointError(f"{str(path)!r} {fault}")
     try:
         with os.fdopen(handle, "rb") as file:
             return file.read()

@@ -87,7 +87,7 @@ def _check_header(header: Any, size: int, where: str) -> None:
         places.append((start, stop))
     places.sort()
     starts, stops = [start for start, _ in places], [stop for _, stop in places]
-    if not isinstance(header, dict) or starts + [size] != [0, *stops]:
+    if not isinstance(header, dict) or [*starts, size] != [0, *stops]:
         raise CheckpointError(f"{where}: its arrays do not cover its {size} bytes one after the other")
 
 
