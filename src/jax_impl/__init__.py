@@ -23,6 +23,7 @@ from jax_impl import triangles as _triangles  # noqa: F401
 from jax_impl import vector as _vector  # noqa: F401
 from jax_impl.attach import attach, detach
 from jax_impl.bridges import as_bijector, as_constraint, as_transform, spec_of
+from jax_impl.handover import from_neutral, to_neutral
 from jax_impl.importers import import_state, load_values
 from jax_impl.module import Constrained, values
 from jax_impl.monitor import Monitor
@@ -47,6 +48,7 @@ __all__ = [
     "contains",
     "detach",
     "forward",
+    "from_neutral",
     "import_state",
     "initial",
     "inverse",
@@ -57,6 +59,7 @@ __all__ = [
     "project",
     "raw_shape",
     "spec_of",
+    "to_neutral",
     "unconstrain",
     "values",
 ]

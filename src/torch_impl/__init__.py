@@ -23,6 +23,7 @@ from torch_impl import triangles as _triangles  # noqa: F401
 from torch_impl import vector as _vector  # noqa: F401
 from torch_impl.attach import attach, detach
 from torch_impl.bridges import as_constraint, as_transform, spec_of
+from torch_impl.handover import from_neutral, to_neutral
 from torch_impl.importers import import_state, load_values
 from torch_impl.module import Constrained, values
 from torch_impl.monitor import Monitor
@@ -46,6 +47,7 @@ __all__ = [
     "contains",
     "detach",
     "forward",
+    "from_neutral",
     "import_state",
     "initial",
     "inverse",
@@ -56,6 +58,7 @@ __all__ = [
     "project",
     "raw_shape",
     "spec_of",
+    "to_neutral",
     "unconstrain",
     "values",
 ]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import isoparam as iso
+import isoparam.torch
 from isoparam.checkpoints.store import Writer, read
 from isoparam.errors import BackendError, CheckpointError, SpecError
 from isoparam.optimizers import Optimizer

@@ -62,7 +62,8 @@ def from_safetensors(data: bytes, where: str) -> dict[str, np.ndarray]:
     header = from_json(data[8 : 8 + length], f"the header of {where}")
     _check_header(header, len(data) - 8 - length, where)
     try:
-        return {name: np.array(array) for name, array in load(data).items()}
+        arrays = load(data)
+        return {name: np.array(arrays[name]) for name in header}
     except (SafetensorError, ValueError, KeyError) as error:
         raise CheckpointError(f"{where} is no safetensors file: {error}") from None
 
