@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from isoparam.checkpoints.snapshot import Snapshot
 from isoparam.errors import CheckpointError, SpecError
 from isoparam.names import hint, select
 from isoparam.optimizers import LBFGS, SGD, Optimizer
@@ -12,6 +13,7 @@ from isoparam.slots import slots
 from isoparam.specs.base import Shape
 
 STEP = "step"
+ONE_VECTOR = "LBFGS keeps one vector for all parameters, which has no names; hand its run over by run.save"
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +109,21 @@ def moved(
     return result
 
 
+def from_snapshot(spec: Optimizer, snapshot: Snapshot, names: Sequence[str]) -> OptimizerState:
+    """The state of the optimizer of a run.
+
+    Raises:
+        CheckpointError: for LBFGS, which keeps one vector for all parameters.
+    """
+    if isinstance(spec, LBFGS):
+        raise CheckpointError(ONE_VECTOR)
+    step = np.array(snapshot.settings["updates"], np.int64)
+    table = slots(spec)
+    return OptimizerState(
+        spec, {name: {STEP: step} | {e: snapshot.state[f"optimizer/{e}/{name}"] for e in table} for name in names}
+    )
+
+
 def check_entries(spec: Optimizer, entries: Mapping[str, Mapping[str, np.ndarray]], shapes: Mapping[str, Shape]) -> None:
     """Raise CheckpointError unless every parameter has the entries of its optimizer, in its shape, or none at all.
 
@@ -116,7 +133,7 @@ def check_entries(spec: Optimizer, entries: Mapping[str, Mapping[str, np.ndarray
         shapes: {parameter: shape}.
     """
     if isinstance(spec, LBFGS):
-        raise CheckpointError("LBFGS keeps one vector for all parameters, which has no names; hand its run over by run.save")
+        raise CheckpointError(ONE_VECTOR)
     table = slots(spec)
     for name in (*shapes, *entries):
         if name not in entries or name not in shapes:

@@ -23,7 +23,7 @@ from isoparam.session import Goal, Leg
 from isoparam.settings import plan_for
 from isoparam.train import check_callbacks, launch
 
-SETTINGS = {"problem", "asked", "goal", "saving", "step", "updates", "data", "stopped", "legs"}
+SETTINGS = {"problem", "asked", "constrained", "goal", "saving", "step", "updates", "data", "stopped", "legs"}
 ASKED = ("optimizer", "seed", "dtype", "device", "record", "record_every", "method")
 GOAL = {"steps", "tol_grad", "skip_nonfinite"}
 

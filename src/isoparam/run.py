@@ -95,6 +95,50 @@ class Run:
 
         save(Path(folder), self.checkpoint, self.history)
 
+    def export(
+        self, path: str | Path, format: Literal["torch", "orbax", "npz"], what: Literal["values", "raw", "all"] = "values"
+    ) -> None:
+        """Write the numbers of the run for other programs. `save` is what a run goes on from.
+
+        Args:
+            path: the file, or for Orbax a directory that is not there yet.
+            format: "torch": a state_dict, for `torch.load(path, weights_only=True)`; "orbax": a checkpoint of Orbax, in
+                which "a.b" is the entry "b" of "a"; "npz": a file for `numpy.load`.
+            what: "values": the constrained values, for a plain module; "raw": what is trained, where that of a constrained
+                x is called `x_raw`, as in a module with `Constrained`; either with the variables. "all": everything that
+                `save` writes, with the history.
+
+        Raises:
+            SpecError: for another format or content.
+            CheckpointError: where it cannot be written.
+            BackendError: for a framework that is not installed.
+
+        Example:
+            >>> import isoparam as iso, numpy as np, tempfile, pathlib
+            >>> file = pathlib.Path(tempfile.mkdtemp()) / "run.npz"
+            >>> run = iso.train(iso.problems.get("linkage"), backend="torch", steps=100)
+            >>> run.export(file, "npz", what="raw")
+            >>> np.load(file).files
+            ['t_raw']
+        """
+        from isoparam.checkpoints.export import export
+
+        export(self, Path(path), format, what)
+
+    @property
+    def optimizer_state(self) -> Any:
+        """The state of the optimizer by names of torch, for `from_neutral`: a loop of your own goes on from here.
+
+        Example:
+            >>> import isoparam as iso
+            >>> run = iso.train(iso.problems.get("linkage"), backend="torch", optimizer=iso.Adam(), steps=7)
+            >>> {entry: array.shape for entry, array in run.optimizer_state.entries["t"].items()}
+            {'step': (), 'exp_avg': (), 'exp_avg_sq': ()}
+        """
+        from isoparam.handover import from_snapshot
+
+        return from_snapshot(self.optimizer, self.checkpoint, tuple(self.raw))
+
     def summary(self) -> str:
         """The run in a few lines, for a terminal."""
         projected = "projected " if self.method == "projected" else ""

@@ -116,6 +116,7 @@ class Session:
         settings = {
             "problem": self._fingerprint,
             "asked": self.asked,
+            "constrained": [name for name in self.problem.shapes if name in self.problem.specs],
             "goal": {"steps": self.goal.steps, "tol_grad": self.goal.tol_grad, "skip_nonfinite": self.goal.skip_nonfinite},
             "saving": {"on": self.keeper is not None, "every": None if self.keeper is None else self.keeper.every},
             "step": step,

@@ -88,7 +88,7 @@ def test_a_loop_of_torch_goes_on_in_jax_and_back(name):
 
 @pytest.mark.parametrize("name", SPECS)
 def test_the_state_itself_comes_back(name):
-    params, state, leaves = torch_loop(SPECS[name], START, 3)
+    _, state, leaves = torch_loop(SPECS[name], START, 3)
     neutral = iso.torch.to_neutral(SPECS[name], state, leaves)
     again = iso.torch.from_neutral(neutral, state, leaves)
     assert again["param_groups"] == state["param_groups"]
@@ -119,7 +119,9 @@ def adam_state():
 
 
 def without(state, number, entry):
-    return state | {"state": {n: {e: a for e, a in own.items() if (n, e) != (number, entry)} for n, own in state["state"].items()}}
+    return state | {
+        "state": {n: {e: a for e, a in own.items() if (n, e) != (number, entry)} for n, own in state["state"].items()}
+    }
 
 
 def with_entry(state, number, entry, value):
@@ -129,7 +131,10 @@ def with_entry(state, number, entry, value):
 TORCH_FAULTS = {
     "missing": (lambda s, p: (without(s, 0, "exp_avg"), p), "state of 'fc.weight' has the entries 'exp_avg_sq', 'step'; Adam"),
     "no-step": (lambda s, p: (without(s, 1, "step"), p), "state of 'fc.bias' has the entries 'exp_avg', 'exp_avg_sq'; Adam"),
-    "unknown": (lambda s, p: (with_entry(s, 0, "exp_inf", torch.ones(2, 3)), p), "has the entries 'exp_avg', 'exp_avg_sq', 'exp_i"),
+    "unknown": (
+        lambda s, p: (with_entry(s, 0, "exp_inf", torch.ones(2, 3)), p),
+        "has the entries 'exp_avg', 'exp_avg_sq', 'exp_i",
+    ),
     "shape": (lambda s, p: (with_entry(s, 0, "exp_avg", torch.ones(3, 2)), p), r"'exp_avg' of 'fc.weight' has shape \(3, 2\)"),
     "number": (lambda s, p: (s | {"state": s["state"] | {7: {}}}, p), "a parameter 7 that is in none of its groups"),
     "fewer": (lambda s, p: (s, {"fc.bias": p["fc.bias"]}), "the optimizer has 2 parameters, and params are 'fc.bias'"),
@@ -160,7 +165,7 @@ def test_states_of_optax_without_a_counterpart_are_refused():
         iso.jax.from_neutral(neutral, optax.sgd(0.1, momentum=0.9).init(params), params)
     with pytest.raises(CheckpointError, match="the state has no part for 'exp_avg'"):
         iso.jax.from_neutral(neutral, optax.sgd(0.1).init(params), params)
-    with pytest.raises(CheckpointError, match="params has no 'x'|the state has no 'y'"):
+    with pytest.raises(CheckpointError, match=r"params has no 'x'|the state has no 'y'"):
         iso.jax.from_neutral(neutral, optax.adam(0.1).init({"y": jnp.ones(2)}), {"y": jnp.ones(2)})
 
 

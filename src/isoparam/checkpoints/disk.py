@@ -41,16 +41,16 @@ class Piece(NamedTuple):
 def write_piece(folder: Path, kind: str, content: bytes) -> Piece:
     """Write a file of a new name; it is on the disk, whole, when this returns."""
     name = f"{kind}-{secrets.token_hex(8)}.safetensors"
-    _replace(folder / name, content)
+    replace(folder / name, content)
     return Piece(name, len(content), sha256(content).hexdigest())
 
 
 def commit(folder: Path, manifest: bytes, before: bytes | None) -> None:
     """Make a manifest the current one, and `before` the previous one, unless that is None."""
     if before is not None:
-        _replace(folder / PREVIOUS, before)
+        replace(folder / PREVIOUS, before)
     sync_folder(folder)  # the files that they name are there before they are
-    _replace(folder / CURRENT, manifest)
+    replace(folder / CURRENT, manifest)
     sync_folder(folder)
 
 
@@ -133,7 +133,7 @@ def failed(message: str, error: OSError) -> CheckpointError:
     return result
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace(path: Path, content: bytes) -> None:
     """Write a file at once: at every moment it is as before, or new and whole."""
     temporary = path.with_name(path.name + TEMPORARY)
     try:
