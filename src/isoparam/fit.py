@@ -231,8 +231,8 @@ def _save(session: Session, run: Run) -> str:
         return ""
     folder = str(session.keeper.folder)
     return (
-        f"; saved in {folder!r}: isoparam.resume({folder!r}, backend={session.backend!r}) goes on, and so does "
-        f"isoparam resume {folder} --backend {session.backend}"
+        f"; saved in {folder!r}: isoparam.resume({folder!r}, backend={session.backend!r}), or on the command line isoparam "
+        f"resume {folder} --backend {session.backend}, goes on"
     )
 
 

@@ -197,7 +197,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(backend, tmp_path):
     assert (run.steps, run.stopped, len(run.history["loss"])) == (16, "interrupted", 16)  # the first chunk has 16
     message = f"interrupted after step 16 of 60; saved in {str(tmp_path)!r}: isoparam.resume({str(tmp_path)!r}, backend="
     assert str(caught.value).startswith(message)
-    assert f"isoparam resume {tmp_path} --backend {backend}" in str(caught.value)
+    assert f"isoparam resume {tmp_path} --backend {backend}, goes on" in str(caught.value)
     same_bits(iso.resume(tmp_path, backend, problem=holed(())), whole)
 
 
