@@ -99,12 +99,13 @@ def train(
     begun = perf_counter()
     check_settings(problem, schedule, numerics)
     callbacks = check_callbacks(callbacks)
+    record = record if record is None or isinstance(record, str) else tuple(record)
     steps, tol_grad = length_for(problem.recipe, steps, tol_grad)
     plan = plan_for(problem, optimizer, seed, dtype, device, record, record_every, method)
     goal = Goal(steps, tol_grad, whole("skip_nonfinite", skip_nonfinite, least=0))
     keeper = keeper_for(checkpoint_dir, checkpoint_every, resumed=False)
     asked = {"optimizer": plan.optimizer, "seed": plan.seed, "dtype": plan.dtype, "device": device}
-    asked |= {"record": None if record is None else tuple(record), "record_every": plan.record_every, "method": method}
+    asked |= {"record": record, "record_every": plan.record_every, "method": method}
     return launch(problem, backend, plan, asked, goal, keeper, callbacks, progress, begun, Leg(), None)
 
 
