@@ -9,7 +9,7 @@ from isoparam.checkpoints.snapshot import Snapshot
 from isoparam.errors import CheckpointError, SpecError
 from isoparam.names import hint, select
 from isoparam.optimizers import LBFGS, SGD, Optimizer
-from isoparam.slots import slots
+from isoparam.slots import entries as entries_of
 from isoparam.specs.base import Shape
 
 STEP = "step"
@@ -118,10 +118,12 @@ def from_snapshot(spec: Optimizer, snapshot: Snapshot, names: Sequence[str]) -> 
     if isinstance(spec, LBFGS):
         raise CheckpointError(ONE_VECTOR)
     step = np.array(snapshot.settings["updates"], np.int64)
-    table = slots(spec)
-    return OptimizerState(
-        spec, {name: {STEP: step} | {e: snapshot.state[f"optimizer/{e}/{name}"] for e in table} for name in names}
-    )
+    state = {name: array for name, array in snapshot.state.items() if name.startswith("optimizer/")}
+    entries = {name: {STEP: step} for name in names}
+    for key, array in state.items():
+        _, entry, name = key.split("/", 2)
+        entries[name][entry] = array
+    return OptimizerState(spec, entries)
 
 
 def check_entries(spec: Optimizer, entries: Mapping[str, Mapping[str, np.ndarray]], shapes: Mapping[str, Shape]) -> None:
@@ -134,19 +136,18 @@ def check_entries(spec: Optimizer, entries: Mapping[str, Mapping[str, np.ndarray
     """
     if isinstance(spec, LBFGS):
         raise CheckpointError(ONE_VECTOR)
-    table = slots(spec)
     for name in (*shapes, *entries):
         if name not in entries or name not in shapes:
             side = "the state" if name in shapes else "params"
             raise CheckpointError(f"{side} has no {name!r}; {hint(name, list(entries if name in shapes else shapes))}")
-        own = entries[name]
+        own, table = entries[name], entries_of(spec, shapes[name])
         counted = {STEP} if STEP in own or not isinstance(spec, SGD) else set()
         if own and set(own) != set(table) | counted:
             raise CheckpointError(
                 f"the state of {name!r} has the entries {_listed(own)}; {type(spec).__name__} has {_listed({*table, *counted})}"
             )
         for entry, array in own.items():
-            wanted = () if entry == STEP else table[entry].shape_for(shapes[name])
+            wanted = () if entry == STEP else table[entry].shape
             if tuple(np.shape(array)) != wanted:
                 raise CheckpointError(f"{entry!r} of {name!r} has shape {tuple(np.shape(array))}, and should have {wanted}")
 

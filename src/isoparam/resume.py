@@ -94,7 +94,7 @@ def resume(
     rows = _history(stored.history, plan, step)
 
     def take_up(loop: Any) -> None:
-        loop.load(state_of(plan, stored.state, step, updates, loop.state()["variables"]))
+        loop.load(state_of(plan, stored.state, step, updates, loop.state()))
         check_values(stored, loop.values(), plan.dtype)
 
     leg = Leg(step, rows, tuple(settings["legs"]))

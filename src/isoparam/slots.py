@@ -1,100 +1,150 @@
 """What each optimizer keeps between updates: names, shapes and dtypes, as torch.optim names them. One row per optimizer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import prod
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from isoparam.errors import SpecError
+from isoparam.errors import CheckpointError, SpecError
 from isoparam.optimizers import LBFGS, SGD, Adam, AdamW, Optimizer
 from isoparam.plan import Layout
 from isoparam.specs.base import Shape
 
-Kind = Literal["run", "whole"]
-"""dtype of an entry: that of the run (float32 for bfloat16, which numpy lacks), or whole numbers."""
 
-
-def like_raw(shape: Shape) -> Shape:
-    """The shape of raw itself."""
-    return shape
-
-
-class Slot(NamedTuple):
-    """One entry of an optimizer's state.
+class Entry(NamedTuple):
+    """One array of an optimizer's state.
 
     Attributes:
-        shape: of the entry of a parameter, from the shape of its raw; None: one entry for the whole run.
-        ahead: axes before those of `shape`.
-        kind: its dtype.
+        shape: of it.
+        kind: its dtype: "run": that of the run (float32 for bfloat16, which numpy lacks); "float32"; "whole": int64.
     """
 
-    shape: Callable[[Shape], Shape] | None = like_raw
-    ahead: Shape = ()
-    kind: Kind = "run"
+    shape: Shape
+    kind: Literal["run", "float32", "whole"] = "run"
 
-    @property
-    def shared(self) -> bool:
-        """Whether the run has one such entry, not each parameter."""
-        return self.shape is None
-
-    def shape_for(self, raw: Shape) -> Shape:
-        """The shape of the entry of a parameter with a raw of this shape."""
-        return self.ahead if self.shape is None else (*self.ahead, *self.shape(raw))
+    def dtype(self, run: Any) -> Any:
+        """The dtype in numpy, for a run of this one."""
+        return {"run": np.dtype(run), "float32": np.dtype(np.float32), "whole": np.dtype(np.int64)}[self.kind]
 
 
-MOMENT = Slot()
-NUMBER = Slot(None)
-COUNT = Slot(None, kind="whole")
+Table = dict[str, Entry]
 
 
-def _sgd(spec: SGD) -> dict[str, Slot]:
-    return {"momentum_buffer": MOMENT} if spec.momentum else {}
+def _sgd(spec: SGD, shape: Shape) -> Table:
+    return {"momentum_buffer": Entry(shape)} if spec.momentum else {}
 
 
-def _adam(spec: Adam | AdamW) -> dict[str, Slot]:
-    return {"exp_avg": MOMENT, "exp_avg_sq": MOMENT} | ({"max_exp_avg_sq": MOMENT} if spec.amsgrad else {})
+def _adam(spec: Adam | AdamW, shape: Shape) -> Table:
+    names = ("exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if spec.amsgrad else ()))
+    return dict.fromkeys(names, Entry(shape))
 
 
-def _lbfgs(spec: LBFGS) -> dict[str, Slot]:
-    pairs = (spec.history_size,)
-    vectors = {"d": MOMENT, "prev_flat_grad": MOMENT, "old_dirs": Slot(ahead=pairs), "old_stps": Slot(ahead=pairs)}
-    numbers = {"ro": Slot(None, pairs), "t": NUMBER, "H_diag": NUMBER, "prev_loss": NUMBER}
-    return vectors | numbers | dict.fromkeys(("n_iter", "func_evals", "stored"), COUNT)
+_ROWS: dict[type, Callable[[Any, Shape], Table]] = {SGD: _sgd, Adam: _adam, AdamW: _adam}
 
 
-_ROWS: dict[type, Callable[[Any], dict[str, Slot]]] = {SGD: _sgd, Adam: _adam, AdamW: _adam, LBFGS: _lbfgs}
-
-
-def slots(spec: Optimizer) -> dict[str, Slot]:
-    """{name: entry} of the state of an optimizer, besides the count of its updates.
+def entries(spec: Optimizer, shape: Shape) -> Table:
+    """{name: entry} of what an optimizer keeps for a parameter of this shape, besides the count of its updates.
 
     Raises:
-        SpecError: for an optimizer without a row here.
+        SpecError: for an optimizer without a row here; `LBFGS` takes all parameters as one vector.
 
     Example:
         >>> import isoparam as iso
-        >>> from isoparam.slots import slots
-        >>> list(slots(iso.Adam(amsgrad=True)))
-        ['exp_avg', 'exp_avg_sq', 'max_exp_avg_sq']
+        >>> from isoparam.slots import entries
+        >>> {name: entry.shape for name, entry in entries(iso.Adam(), (2, 3)).items()}
+        {'exp_avg': (2, 3), 'exp_avg_sq': (2, 3)}
     """
     if type(spec) not in _ROWS:
-        raise SpecError(f"{type(spec).__name__} has no row in isoparam.slots, so its state cannot be saved; add one there")
-    return _ROWS[type(spec)](spec)
+        raise SpecError(f"{type(spec).__name__} keeps no state by parameter that isoparam.slots knows, so it cannot be saved")
+    return _ROWS[type(spec)](spec, shape)
 
 
-def split(slot: Slot, array: np.ndarray, layout: Layout) -> dict[str, np.ndarray]:
-    """{parameter: its own entry}, from one array of all of them, flat along the last axis in the order of the layout."""
-    parts, start = {}, 0
-    for entry in (entry for group in layout.groups for entry in group.entries):
-        shape = slot.shape_for(entry.raw_shape)
-        size = prod(shape[len(slot.ahead) :])
-        parts[entry.name] = np.array(array[..., start : start + size]).reshape(shape)
-        start += size
-    return {name: parts[name] for name in layout.names}
+def table(spec: Optimizer, layout: Layout) -> Table:
+    """{"exp_avg/x": entry} for every parameter of a run; for LBFGS also {"t": entry} of what it has once.
+
+    Args:
+        spec: the optimizer.
+        layout: of the raw parameters.
+    """
+    raws = _raws(layout)
+    if isinstance(spec, LBFGS):
+        rows = {name: ahead for name, (ahead, per, _) in _lbfgs(spec).items() if per}
+        result = {f"{name}/{key}": Entry((*ahead, *raws[key])) for name, ahead in rows.items() for key in layout.names}
+        return result | {name: Entry(shape, kind) for name, (shape, per, kind) in _lbfgs(spec).items() if not per}
+    own = {key: entries(spec, raws[key]) for key in layout.names}
+    names = dict.fromkeys(name for part in own.values() for name in part)
+    return {f"{name}/{key}": own[key][name] for name in names for key in layout.names if name in own[key]}
 
 
-def joined(slot: Slot, parts: dict[str, np.ndarray], layout: Layout) -> np.ndarray:
-    """The reverse of `split`."""
-    names = [entry.name for group in layout.groups for entry in group.entries]
-    return np.concatenate([parts[name].reshape(*slot.ahead, -1) for name in names], axis=-1)
+def split(spec: Optimizer, slots: Mapping[str, np.ndarray], layout: Layout) -> dict[str, np.ndarray]:
+    """The state of a loop by the names of `table`.
+
+    Args:
+        spec: the optimizer.
+        slots: {name: array}: an entry of all parameters is flat, one after the other in the order of the layout; an entry of
+            no axes holds for each of them.
+        layout: of the raw parameters.
+    """
+    result, taken = {}, dict.fromkeys(slots, 0)
+    wanted = table(spec, layout)
+    for key in _raws(layout):
+        for name, array in slots.items():
+            entry = wanted.get(f"{name}/{key}")
+            if entry is None:
+                continue
+            ahead = array.ndim - 1
+            if ahead < 0:
+                result[f"{name}/{key}"] = np.array(array)
+                continue
+            start = taken[name]
+            taken[name] += prod(entry.shape[ahead:])
+            result[f"{name}/{key}"] = np.array(array[..., start : taken[name]]).reshape(entry.shape)
+    shared = {name: np.asarray(slots[name]) for name in wanted if name in slots}
+    shared = {name: array.astype(np.int64) if wanted[name].kind == "whole" else array for name, array in shared.items()}
+    return {name: (result | shared)[name] for name in wanted}
+
+
+def joined(
+    spec: Optimizer, arrays: Mapping[str, np.ndarray], layout: Layout, like: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """The reverse of `split`.
+
+    Args:
+        spec: the optimizer.
+        arrays: {name of `table`: array}.
+        layout: of the raw parameters.
+        like: the slots of a fresh loop, of the same shapes.
+
+    Raises:
+        CheckpointError: where the parameters differ in a number that this loop has once for all.
+    """
+    result: dict[str, np.ndarray] = {}
+    for name, fresh in like.items():
+        if name in arrays:
+            result[name] = arrays[name]
+            continue
+        parts = [arrays[f"{name}/{key}"] for key in _raws(layout) if f"{name}/{key}" in arrays]
+        if np.ndim(fresh):
+            ahead = fresh.shape[:-1]
+            result[name] = np.concatenate([part.reshape(*ahead, -1) for part in parts], axis=-1)
+        elif all(part.tobytes() == parts[0].tobytes() for part in parts):
+            result[name] = parts[0]
+        else:
+            raise CheckpointError(f"the parameters of the checkpoint differ in {name!r}, which a run has once for all of them")
+    return result
+
+
+def _raws(layout: Layout) -> dict[str, Shape]:
+    """{parameter: shape of its raw}, in the order in which they lie."""
+    return {entry.name: entry.raw_shape for group in layout.groups for entry in group.entries}
+
+
+def _lbfgs(spec: LBFGS) -> dict[str, tuple[Shape, bool, Any]]:
+    """{name: (axes ahead of those of raw, or the shape; whether each parameter has one; kind)}."""
+    pairs = (spec.history_size,)
+    vectors = {"d": (), "prev_flat_grad": (), "old_dirs": pairs, "old_stps": pairs}
+    numbers = {"ro": pairs, "t": (), "H_diag": (), "prev_loss": ()}
+    rows: dict[str, tuple[Shape, bool, Any]] = {name: (ahead, True, "run") for name, ahead in vectors.items()}
+    rows |= {name: (shape, False, "run") for name, shape in numbers.items()}
+    return rows | dict.fromkeys(("n_iter", "func_evals", "stored"), ((), False, "whole"))

@@ -11,7 +11,7 @@ import optax
 from isoparam.errors import CheckpointError
 from isoparam.handover import STEP, OptimizerState, check_entries, common_step
 from isoparam.optimizers import Optimizer, as_optimizer
-from isoparam.slots import slots
+from isoparam.slots import entries
 from jax_impl.optim import OptaxState
 from jax_impl.tree import _array, _boxed, _named_leaves
 
@@ -65,10 +65,10 @@ def to_neutral(spec: Optimizer, state: Any, params: Any) -> OptimizerState:
     leaves, _ = _named_leaves(params)
     shapes = {name: tuple(np.shape(_array(leaf))) for name, leaf in leaves}
     step = {STEP: np.array(counts.pop(), np.int64)} if counts else {}
-    entries = {name: step | {entry: tree[name] for entry, tree in trees.items() if name in tree} for name in shapes}
-    entries |= {name: {} for tree in trees.values() for name in tree if name not in shapes}
-    check_entries(spec, entries, shapes)
-    return OptimizerState(spec, entries)
+    own = {name: step | {entry: tree[name] for entry, tree in trees.items() if name in tree} for name in shapes}
+    own |= {name: {} for tree in trees.values() for name in tree if name not in shapes}
+    check_entries(spec, own, shapes)
+    return OptimizerState(spec, own)
 
 
 def from_neutral(neutral: OptimizerState, state: Any, params: Any) -> Any:
@@ -101,7 +101,8 @@ def from_neutral(neutral: OptimizerState, state: Any, params: Any) -> Any:
     leaves, _ = _named_leaves(params)
     shapes = {name: tuple(np.shape(_array(leaf))) for name, leaf in leaves}
     check_entries(neutral.optimizer, neutral.entries, shapes)
-    step, wanted = common_step(neutral.optimizer, neutral.entries), set(slots(neutral.optimizer))
+    step = common_step(neutral.optimizer, neutral.entries)
+    wanted = {entry for shape in shapes.values() for entry in entries(neutral.optimizer, shape)}
     filled: set[str] = set()
 
     def fill(entry: str, part: Any) -> Any:

@@ -9,7 +9,7 @@ import torch
 from isoparam.errors import CheckpointError, SpecError
 from isoparam.handover import STEP, OptimizerState, check_entries
 from isoparam.optimizers import SGD, Optimizer, as_optimizer
-from isoparam.slots import slots
+from isoparam.slots import entries
 
 
 def to_neutral(spec: Optimizer, state: Any, params: Any) -> OptimizerState:
@@ -44,12 +44,12 @@ def to_neutral(spec: Optimizer, state: Any, params: Any) -> OptimizerState:
     unknown = [key for key in state["state"] if key not in names]
     if unknown:
         raise CheckpointError(f"the state has a parameter {unknown[0]!r} that is in none of its groups")
-    entries = {}
+    found = {}
     for number, name in names.items():
         own = {entry: array for entry, array in state["state"].get(number, {}).items() if array is not None}
-        entries[name] = {entry: _count(array) if entry == STEP else _numbers(array) for entry, array in own.items()}
-    check_entries(spec, entries, {name: tuple(leaf.shape) for name, leaf in params.items()})
-    return OptimizerState(spec, entries)
+        found[name] = {entry: _count(array) if entry == STEP else _numbers(array) for entry, array in own.items()}
+    check_entries(spec, found, {name: tuple(leaf.shape) for name, leaf in params.items()})
+    return OptimizerState(spec, found)
 
 
 def from_neutral(neutral: OptimizerState, state: Any, params: Any) -> Any:
@@ -88,7 +88,8 @@ def from_neutral(neutral: OptimizerState, state: Any, params: Any) -> Any:
         own, like = neutral.entries[name], params[name]
         if own:
             filled[number] = {
-                entry: torch.tensor(own[entry], dtype=like.dtype, device=like.device) for entry in slots(neutral.optimizer)
+                entry: torch.tensor(own[entry], dtype=like.dtype, device=like.device)
+                for entry in entries(neutral.optimizer, shapes[name])
             }
         if STEP in own and not isinstance(neutral.optimizer, SGD):  # which counts nothing
             filled[number][STEP] = torch.tensor(float(own[STEP]), dtype=torch.float32)

@@ -6,7 +6,7 @@
     value/<parameter>                   its constrained value
     variable/<name>                     what the loss carries besides, such as batch statistics
     optimizer/<entry>/<parameter>       the optimizer's state, by torch's names, in the shape of raw
-    optimizer/<entry>                   entries that the run has once
+    optimizer/<entry>                   what LBFGS has once
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from isoparam.checkpoints.data import encode
 from isoparam.checkpoints.store import Stored
 from isoparam.errors import CheckpointError, SpecError
 from isoparam.plan import Plan
-from isoparam.slots import joined, slots, split
+from isoparam.slots import joined, split, table
 
 STATE = {"step", "updates", "raw", "slots", "variables"}
 CLOSE = {"float64": 1e-6, "float32": 1e-2, "bfloat16": 0.2}
@@ -60,20 +60,11 @@ def arrays_of(plan: Plan, state: Mapping[str, Any], values: Mapping[str, np.ndar
     arrays = {f"raw/{name}": array for name, array in plan.layout.unflatten(state["raw"]).items()}
     arrays |= {f"value/{name}": np.asarray(array) for name, array in values.items()}
     arrays |= {f"variable/{name}": np.asarray(array) for name, array in state["variables"].items()}
-    for entry, slot in slots(plan.optimizer).items():
-        array = np.asarray(state["slots"][entry])
-        if slot.kind == "whole":
-            array = array.astype(np.int64)
-        if slot.shared:
-            arrays[f"optimizer/{entry}"] = array
-        else:
-            arrays |= {f"optimizer/{entry}/{name}": part for name, part in split(slot, array, plan.layout).items()}
-    return arrays
+    named = split(plan.optimizer, {name: np.asarray(slot) for name, slot in state["slots"].items()}, plan.layout)
+    return arrays | {f"optimizer/{name}": array for name, array in named.items()}
 
 
-def state_of(
-    plan: Plan, stored: Mapping[str, np.ndarray], step: int, updates: int, fresh: Mapping[str, np.ndarray]
-) -> dict[str, Any]:
+def state_of(plan: Plan, stored: Mapping[str, np.ndarray], step: int, updates: int, fresh: Mapping[str, Any]) -> dict[str, Any]:
     """The reverse of `arrays_of`: a state for the loop of a plan, every array of which was looked for and found.
 
     Args:
@@ -81,7 +72,7 @@ def state_of(
         stored: {name: array}.
         step: steps done.
         updates: those of them that were not skipped.
-        fresh: the variables at the start of a run on this backend.
+        fresh: the state at the start of a run on this backend.
 
     Raises:
         CheckpointError: for an array that is missing, left over, or of another shape or dtype.
@@ -91,26 +82,17 @@ def state_of(
     kind = np.dtype(plan.history_dtype)
     wanted = {f"raw/{name}": (raws[name], kind) for name in plan.layout.names}
     wanted |= {f"value/{name}": (values[name], kind) for name in plan.layout.names}
-    table = slots(plan.optimizer)
-    for entry, slot in table.items():
-        dtype = np.dtype(np.int64) if slot.kind == "whole" else kind
-        if slot.shared:
-            wanted[f"optimizer/{entry}"] = (slot.shape_for(()), dtype)
-        else:
-            wanted |= {f"optimizer/{entry}/{name}": (slot.shape_for(raws[name]), dtype) for name in plan.layout.names}
+    entries = table(plan.optimizer, plan.layout)
+    wanted |= {f"optimizer/{name}": (entry.shape, entry.dtype(kind)) for name, entry in entries.items()}
     variables = {name.partition("/")[2]: array for name, array in stored.items() if name.startswith("variable/")}
-    _check_variables(variables, fresh)
+    _check_variables(variables, fresh["variables"])
     found = {name: (array.shape, array.dtype) for name, array in stored.items() if not name.startswith("variable/")}
     _check_names(wanted, found)
     flat = plan.layout.flatten({name: stored[f"raw/{name}"] for name in plan.layout.names})
     if not np.isfinite(flat).all():
         raise CheckpointError("the raw parameters of the checkpoint are not finite")
-    buffers = {
-        entry: stored[f"optimizer/{entry}"]
-        if slot.shared
-        else joined(slot, {name: stored[f"optimizer/{entry}/{name}"] for name in plan.layout.names}, plan.layout)
-        for entry, slot in table.items()
-    }
+    named = {name: stored[f"optimizer/{name}"] for name in entries}
+    buffers = joined(plan.optimizer, named, plan.layout, fresh["slots"])
     return {"step": step, "updates": updates, "raw": flat, "slots": buffers, "variables": variables}
 
 
