@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 import isoparam as iso
+from isoparam.backends import load
 from isoparam.checkpoints.store import Stored, read
 
 STEPS = 400
@@ -91,9 +92,10 @@ def equal(ours: Stored, theirs: Stored) -> bool:
 def series(backend: str, kills: int, seed: int) -> str:
     """Kill a run so many times, beginning another when one has come to its end."""
     if backend == "torch":
-        import torch  # once: the processes inherit it. JAX has threads, which a fork does not survive: each imports it
+        import torch
 
         torch.set_num_threads(1)
+        load(backend)  # once: the processes inherit it. JAX has threads, which a fork does not survive: each imports it
     rng = np.random.default_rng(seed)
     with tempfile.TemporaryDirectory() as place:
         whole = Path(place) / "whole"
