@@ -67,29 +67,6 @@ class OptimizerState:
         return replace(self, entries=entries)
 
 
-def moved(self, names: Mapping[str, str] | None = None, axes: Mapping[str, Sequence[int]] | None = None) -> "OptimizerState":
-    """The same state for parameters of other names and layouts.
-
-    Args:
-        names: {name here: name there}; the others keep theirs.
-        axes: {name or glob here: order of the axes there}, as numpy.transpose takes it: (1, 0) from a torch Linear
-            weight to a kernel of Flax, (2, 3, 1, 0) from a Conv2d weight. Every entry of the shape of the parameter
-            is turned.
-
-    Raises:
-        SpecError: for a name that is not there, two parameters of one name, or an order that does not fit.
-    """
-    first = {name: {k: v for k, v in own.items() if k != STEP} for name, own in self.entries.items()}
-    turned = {entry: moved({n: own[entry] for n, own in first.items() if entry in own}, names, axes, first)
-                  for entry in dict.fromkeys(entry for own in first.values() for entry in own)}  # fmt: skip
-    there = _renamed(first, names)
-    entries = {
-        there[name]: {k: v if k == STEP else turned[k][there[name]] for k, v in own.items()}
-        for name, own in self.entries.items()
-    }
-    return replace(self, entries=entries)
-
-
 def moved(
     arrays: Mapping[str, np.ndarray], names: Mapping[str, str] | None = None, axes: Mapping[str, Sequence[int]] | None = None,
     known: Mapping[str, object] | None = None,
