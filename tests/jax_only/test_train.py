@@ -215,7 +215,7 @@ def test_weight_decay_needs_parameters():
         made.update(jnp.ones(2), made.init(jnp.ones(2)))
 
 
-@pytest.mark.parametrize("name", ["jax_impl.optim"])
+@pytest.mark.parametrize("name", ["jax_impl.optim", "jax_impl.handover"])
 def test_examples_of(name):
     found = doctest.testmod(import_module(name))
     assert found.attempted

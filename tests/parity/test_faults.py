@@ -174,7 +174,7 @@ def test_a_directory_that_cannot_be_written_is_told_before_the_work(tmp_path, mo
     (tmp_path / "file").write_text("")
     monkeypatch.setattr(sys.modules["isoparam.train"], "fit", lambda *_: pytest.fail("trained"))
     with pytest.raises(CheckpointError, match="Not a directory"):
-        train(holed(()), "torch", checkpoint_dir=tmp_path / "file")
+        train(holed(()), "torch", checkpoint_dir=tmp_path / "file" / "runs")
 
 
 def pressing(step):

@@ -1,6 +1,8 @@
 """A run that is saved and goes on is the run that was never interrupted: here by its bits, in the other backend closely."""
 
+import doctest
 import json
+from importlib import import_module
 from typing import get_args
 
 import numpy as np
@@ -275,3 +277,10 @@ def test_the_state_has_the_names_of_torch(backend):
             if entry != "step":
                 assert run.checkpoint.state[f"optimizer/{entry}/{name}"].shape == tuple(array.shape)
     assert json.dumps(run.checkpoint.data())
+
+
+@pytest.mark.parametrize("name", ["resume", "slots", "handover"])
+def test_examples_of(name):
+    found = doctest.testmod(import_module(f"isoparam.{name}"))
+    assert found.attempted
+    assert not found.failed

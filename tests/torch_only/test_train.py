@@ -193,7 +193,7 @@ def test_optimizer_needs_parameters():
         optimizer(iso.Adam())
 
 
-@pytest.mark.parametrize("name", ["isoparam.train", "torch_impl.optim"])
+@pytest.mark.parametrize("name", ["isoparam.train", "torch_impl.optim", "torch_impl.handover"])
 def test_examples_of(name):
     found = doctest.testmod(import_module(name))
     assert found.attempted
