@@ -1,7 +1,23 @@
 """isoparam says, torch_impl and jax_impl do, parity proves: constrained parameters for PyTorch and JAX/Flax."""
 
 from isoparam import borders, errors, parity, problems, sinks
-from isoparam.optimizers import LBFGS, SGD, Adam, AdamW
+from isoparam.optimizers import (
+    ASGD,
+    LBFGS,
+    SGD,
+    Adadelta,
+    Adafactor,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
+    Muon,
+    NAdam,
+    RAdam,
+    RMSprop,
+    Rprop,
+    SparseAdam,
+)
 from isoparam.problem import Problem, Recipe
 from isoparam.run import Evaluation, Run
 from isoparam.specs import (
@@ -59,10 +75,15 @@ from isoparam.train import train
 from isoparam.version import __version__
 
 __all__ = [
+    "ASGD",
     "LBFGS",
     "SGD",
+    "Adadelta",
+    "Adafactor",
+    "Adagrad",
     "Adam",
     "AdamW",
+    "Adamax",
     "Affine",
     "Box",
     "CholeskyCorrelation",
@@ -87,19 +108,25 @@ __all__ = [
     "LowerTriangular",
     "Masked",
     "MaxNorm",
+    "Muon",
+    "NAdam",
     "Ordered",
     "OrderedInterval",
     "Orthogonal",
     "Positive",
     "PositiveOrdered",
     "Problem",
+    "RAdam",
+    "RMSprop",
     "Real",
     "Recipe",
     "RowStochastic",
+    "Rprop",
     "Run",
     "Simplex",
     "SkewSymmetric",
     "SoftmaxSimplex",
+    "SparseAdam",
     "Spec",
     "SpecialOrthogonal",
     "SpectralNorm",
