@@ -1,7 +1,6 @@
 """A thousand steps of one optimizer on gradients that are given: by torch.optim, by both twins, and by the optax form."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 import torch
@@ -15,7 +14,10 @@ SHAPES = {"number": (), "vector": (37,), "matrix": (6, 11), "block": (2, 3, 4)}
 
 
 def start_and_gradients(dtype, shapes=None, steps=STEPS):
-    """Parameters of size 1 to 2; gradients of sizes from 1e-3 to 10 with a drift, a twenty-fifth of them exactly 0; the first three of a vector always."""
+    """Parameters of size 1 to 2; gradients of sizes from 1e-3 to 10 with a drift, a twenty-fifth of them exactly 0.
+
+    The first three gradients of the vector are always 0.
+    """
     rng = np.random.Generator(np.random.Philox(5))
     start, gradients = {}, {}
     for name, shape in (SHAPES if shapes is None else shapes).items():

@@ -25,7 +25,7 @@ def adam(spec: Adam | AdamW, params: Array, grads: Array, state: dict[str, Any],
 def sparse_adam(spec: SparseAdam, params: Array, grads: Any, state: dict[str, Any], t: Any) -> tuple[Array, dict[str, Any]]:
     """One step of `SparseAdam`.
 
-    # twin: torch takes out the rows that are touched; JAX, whose shapes are fixed, those of a sparse array or a dense one whole.
+    # twin: torch takes out the rows that are touched; JAX, whose shapes are fixed, does so for a sparse array only.
     """
     before = params, state["exp_avg"], state["exp_avg_sq"]
     if grads.is_sparse:
