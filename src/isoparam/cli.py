@@ -106,7 +106,11 @@ class Algorithm(StrEnum):
 
 OptimizerOption = Annotated[
     Algorithm | None,
-    typer.Option("--optimizer", help="As in torch.optim, lbfgs with strong Wolfe; by default that of the problem's recipe."),
+    typer.Option(
+        "--optimizer",
+        metavar="NAME",
+        help=f"One of torch.optim, lbfgs with strong Wolfe; by default that of the recipe: {', '.join(Algorithm)}.",
+    ),
 ]
 LrOption = Annotated[float | None, typer.Option("--lr", help="Step size; by default that of the optimizer.")]
 SeedOption = Annotated[int, typer.Option(help="Seed of the order of the data.")]
