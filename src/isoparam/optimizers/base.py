@@ -1,5 +1,6 @@
 """What every optimizer spec is, and the checks of its arguments."""
 
+from dataclasses import dataclass
 from math import isfinite
 from typing import Any, ClassVar, NamedTuple
 
@@ -21,6 +22,7 @@ class Slot(NamedTuple):
     dtype: str | None = None
 
 
+@dataclass(frozen=True)
 class Optimizer:
     """What an optimizer does, in the names, defaults and meaning of torch.optim; every spec is a frozen dataclass of this type.
 
@@ -32,9 +34,10 @@ class Optimizer:
             as one vector.
     """
 
-    lr: Any
-    maximize: Any = False
-    weight_decay: Any = 0.0
+    # Without annotations these are no fields: a spec that has such an argument says so itself.
+    lr = 0.0
+    maximize = False
+    weight_decay = 0.0
     elementwise: ClassVar[bool] = True
 
     def slots(self, shape: Shape) -> dict[str, Slot]:
