@@ -15,6 +15,7 @@ from isoparam.arguments import check_schedule
 from isoparam.errors import SpecError
 from isoparam.optimizers import LBFGS, Optimizer, Slot, as_optimizer
 from isoparam.plan import Part
+from isoparam.schedules import Schedule
 from jax_impl import lbfgs
 from jax_impl.optimizers import STEPS
 
@@ -31,7 +32,7 @@ class OptaxState(NamedTuple):
     buffers: dict[str, Any]
 
 
-def optimizer(spec: Optimizer, params: Any = None, schedule: None = None) -> Any:
+def optimizer(spec: Optimizer, params: Any = None, schedule: Schedule | None = None) -> Any:
     """The optimizer of the framework that does what the spec says.
 
     # twin: torch's optimizer holds the parameters and needs them here; optax's is given them at each update.

@@ -7,17 +7,17 @@ from typing import Any
 import torch
 from torch import Tensor as Array
 
-from isoparam.arguments import check_schedule
 from isoparam.errors import SpecError
 from isoparam.optimizers import LBFGS, Optimizer, Slot, as_optimizer
 from isoparam.plan import Part
+from isoparam.schedules import Schedule, as_schedule
 from torch_impl import lbfgs
 from torch_impl.optimizers import STEPS
 
 State = dict[str, Any]
 
 
-def optimizer(spec: Optimizer, params: Any = None, schedule: None = None) -> Any:
+def optimizer(spec: Optimizer, params: Any = None, schedule: Schedule | None = None) -> Any:
     """The optimizer of the framework that does what the spec says.
 
     # twin: torch's optimizer holds the parameters and needs them here; optax's is given them at each update.
@@ -25,13 +25,14 @@ def optimizer(spec: Optimizer, params: Any = None, schedule: None = None) -> Any
     Args:
         spec: such as `isoparam.Adam(lr=0.01)`.
         params: what to train: tensors, torch's parameter groups, or a dict of raw tensors, whose names it keeps.
-        schedule: learning rates over the steps; none are available yet.
+        schedule: how the step size changes, such as `isoparam.StepLR(100)`.
 
     Returns:
-        The optimizer of torch.optim that has the name of the spec; on the CPU its default is the loop over parameters.
+        The optimizer of torch.optim that has the name of the spec; on the CPU its default is the loop over parameters. With a
+        schedule the pair of it and the scheduler of torch.optim.lr_scheduler.
 
     Raises:
-        SpecError: for something that is no optimizer spec, or without params.
+        SpecError: for something that is no optimizer spec or schedule, or without params.
 
     Example:
         >>> import isoparam as iso, torch
@@ -40,11 +41,11 @@ def optimizer(spec: Optimizer, params: Any = None, schedule: None = None) -> Any
         'Adam'
     """
     as_optimizer(spec)
-    check_schedule(schedule)
     if params is None:
         raise SpecError("params=None: torch optimizers hold their parameters; write optimizer(spec, module.parameters())")
     tensors = list(params.items()) if isinstance(params, Mapping) else params
-    return getattr(torch.optim, type(spec).__name__)(tensors, **vars(spec))
+    made = getattr(torch.optim, type(spec).__name__)(tensors, **vars(spec))
+    return made if schedule is None else (made, _scheduler(as_schedule(schedule), made))
 
 
 def init_state(spec: Optimizer, params: Array, parts: Sequence[Part] | None = None) -> State:
@@ -133,6 +134,14 @@ def step(spec: Optimizer, params: Array, grads: Array | None, state: State) -> t
     params, after = STEPS[type(spec)](spec, params, grads, buffers, float(state["step"]))
     state.update(after)
     return params, state
+
+
+def _scheduler(schedule: Schedule, made: Any) -> Any:
+    """The scheduler of torch that does what the schedule says; those that it is made of come first, in their order."""
+    settings = dict(vars(schedule))
+    if "schedulers" in settings:
+        settings["schedulers"] = [_scheduler(part, made) for part in settings["schedulers"]]
+    return getattr(torch.optim.lr_scheduler, type(schedule).__name__)(optimizer=made, **settings)
 
 
 def _buffer(slot: Slot, params: Array) -> Array:
