@@ -10,6 +10,10 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
         "settings_for",
     ): "JAX can forbid float64 and broadcasting between ranks, which rules and derivatives need; torch has no such settings",
     (
+        "kernels/derivatives.py",
+        "full_digits",
+    ): "torch's autocast lowers the digits of operations for a block of code; JAX has no such mode",
+    (
         "kernels/sums.py",
         "doubled",
     ): "torch computes float32 through float64 where the device has it; a JAX program may have none",

@@ -100,15 +100,30 @@ class Tables(StrEnum):
 class Algorithm(StrEnum):
     """Optimizers, in the meaning of torch.optim."""
 
+    SGD = "sgd"
     ADAM = "adam"
     ADAMW = "adamw"
-    SGD = "sgd"
+    NADAM = "nadam"
+    RADAM = "radam"
+    ADAMAX = "adamax"
+    ADAGRAD = "adagrad"
+    ADADELTA = "adadelta"
+    RMSPROP = "rmsprop"
+    RPROP = "rprop"
+    ASGD = "asgd"
+    ADAFACTOR = "adafactor"
+    MUON = "muon"
+    SPARSEADAM = "sparseadam"
     LBFGS = "lbfgs"
 
 
 OptimizerOption = Annotated[
     Algorithm | None,
-    typer.Option("--optimizer", help="As in torch.optim, lbfgs with strong Wolfe; by default that of the problem's recipe."),
+    typer.Option(
+        "--optimizer",
+        metavar="NAME",
+        help=f"One of torch.optim, lbfgs with strong Wolfe; by default that of the recipe: {', '.join(Algorithm)}.",
+    ),
 ]
 LrOption = Annotated[float | None, typer.Option("--lr", help="Step size; by default that of the optimizer.")]
 SeedOption = Annotated[int, typer.Option(help="Seed of the order of the data.")]
@@ -328,17 +343,12 @@ def catalogue(
 
 def asked_optimizer(problem: "Problem", algorithm: Algorithm | None, lr: float | None) -> "Optimizer | None":
     """The optimizer that the options ask for; None where they say nothing."""
-    from isoparam.optimizers import LBFGS, SGD, Adam, AdamW
+    from isoparam.optimizers import LBFGS, OPTIMIZERS
 
     if algorithm is None and lr is None:
         return None
-    searching = partial(LBFGS, line_search_fn="strong_wolfe")
-    classes: dict[Algorithm, Any] = {
-        Algorithm.ADAM: Adam,
-        Algorithm.ADAMW: AdamW,
-        Algorithm.SGD: SGD,
-        Algorithm.LBFGS: searching,
-    }
+    classes: dict[Algorithm, Any] = {Algorithm(kind.__name__.lower()): kind for kind in OPTIMIZERS}
+    classes[Algorithm.LBFGS] = partial(LBFGS, line_search_fn="strong_wolfe")
     if algorithm is not None:
         return classes[algorithm]() if lr is None else classes[algorithm](lr=lr)
     if problem.recipe is None:

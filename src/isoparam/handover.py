@@ -8,11 +8,14 @@ import numpy as np
 from isoparam.checkpoints.snapshot import Snapshot
 from isoparam.errors import CheckpointError, SpecError
 from isoparam.names import hint, select
-from isoparam.optimizers import LBFGS, SGD, Optimizer
+from isoparam.optimizers import LBFGS, SGD, Adafactor, Muon, Optimizer
 from isoparam.slots import entries as entries_of
 from isoparam.specs.base import Shape
 
 STEP = "step"
+UNCOUNTED = SGD | Muon
+"""Optimizers of which torch counts no updates."""
+
 ONE_VECTOR = "LBFGS keeps one vector for all parameters, which has no names; hand its run over by run.save"
 
 
@@ -57,6 +60,8 @@ class OptimizerState:
         Raises:
             SpecError: for a name that is not there, two parameters of one name, or an order that does not fit.
         """
+        if axes and isinstance(self.optimizer, Adafactor):
+            raise SpecError("Adafactor keeps rows and columns of a matrix apart; in another layout they are not those of torch")
         turned: dict[str, dict[str, np.ndarray]] = {}
         for entry in dict.fromkeys(entry for own in self.entries.values() for entry in own):
             having = {name: own[entry] for name, own in self.entries.items() if entry in own}
@@ -140,7 +145,7 @@ def check_entries(spec: Optimizer, entries: Mapping[str, Mapping[str, np.ndarray
             side = "the state" if name in shapes else "params"
             raise CheckpointError(f"{side} has no {name!r}; {hint(name, list(entries if name in shapes else shapes))}")
         own, table = entries[name], entries_of(spec, shapes[name])
-        counted = {STEP} if STEP in own or not isinstance(spec, SGD) else set()
+        counted = {STEP} if STEP in own or not isinstance(spec, UNCOUNTED) else set()
         if own and set(own) != set(table) | counted:
             raise CheckpointError(
                 f"the state of {name!r} has the entries {_listed(own)}; {type(spec).__name__} has {_listed({*table, *counted})}"

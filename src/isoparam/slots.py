@@ -1,13 +1,13 @@
-"""What each optimizer keeps between updates: names, shapes and dtypes, as torch.optim names them. One row per optimizer."""
+"""What each optimizer keeps between updates: as named arrays of each parameter, in torch's names and shapes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from math import prod
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from isoparam.errors import CheckpointError, SpecError
-from isoparam.optimizers import LBFGS, SGD, Adam, AdamW, Optimizer
+from isoparam.errors import CheckpointError
+from isoparam.optimizers import LBFGS, Optimizer
 from isoparam.plan import Layout
 from isoparam.specs.base import Shape
 
@@ -31,23 +31,8 @@ class Entry(NamedTuple):
 Table = dict[str, Entry]
 
 
-def _sgd(spec: SGD, shape: Shape) -> Table:
-    return {"momentum_buffer": Entry(shape)} if spec.momentum else {}
-
-
-def _adam(spec: Adam | AdamW, shape: Shape) -> Table:
-    names = ("exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if spec.amsgrad else ()))
-    return dict.fromkeys(names, Entry(shape))
-
-
-_ROWS: dict[type, Callable[[Any, Shape], Table]] = {SGD: _sgd, Adam: _adam, AdamW: _adam}
-
-
 def entries(spec: Optimizer, shape: Shape) -> Table:
     """{name: entry} of what an optimizer keeps for a parameter of this shape, besides the count of its updates.
-
-    Raises:
-        SpecError: for an optimizer without a row here; `LBFGS` takes all parameters as one vector.
 
     Example:
         >>> import isoparam as iso
@@ -55,9 +40,7 @@ def entries(spec: Optimizer, shape: Shape) -> Table:
         >>> {name: entry.shape for name, entry in entries(iso.Adam(), (2, 3)).items()}
         {'exp_avg': (2, 3), 'exp_avg_sq': (2, 3)}
     """
-    if type(spec) not in _ROWS:
-        raise SpecError(f"{type(spec).__name__} keeps no state by parameter that isoparam.slots knows, so it cannot be saved")
-    return _ROWS[type(spec)](spec, shape)
+    return {name: Entry(slot.shape, "run" if slot.dtype is None else "float32") for name, slot in spec.slots(shape).items()}
 
 
 def table(spec: Optimizer, layout: Layout) -> Table:

@@ -24,6 +24,7 @@ MOMENTS: dict[type, dict[str, str]] = {
 COUNTS = (optax.ScaleByScheduleState,)
 EMPTY = (optax.EmptyState,)
 
+STEPS = "steps"  # counted by parameter
 Trees = dict[str, Any]
 
 
@@ -65,7 +66,10 @@ def to_neutral(spec: Optimizer, state: Any, params: Any) -> OptimizerState:
     leaves, _ = _named_leaves(params)
     shapes = {name: tuple(np.shape(_array(leaf))) for name, leaf in leaves}
     step = {STEP: np.array(counts.pop(), np.int64)} if counts else {}
-    own = {name: step | {entry: tree[name] for entry, tree in trees.items() if name in tree} for name in shapes}
+    steps = {name: {STEP: array.astype(np.int64)} for name, array in trees.pop(STEPS, {}).items()}
+    own = {
+        name: steps.get(name, step) | {entry: tree[name] for entry, tree in trees.items() if name in tree} for name in shapes
+    }
     own |= {name: {} for tree in trees.values() for name in tree if name not in shapes}
     check_entries(spec, own, shapes)
     return OptimizerState(spec, own)
@@ -101,23 +105,25 @@ def from_neutral(neutral: OptimizerState, state: Any, params: Any) -> Any:
     leaves, _ = _named_leaves(params)
     shapes = {name: tuple(np.shape(_array(leaf))) for name, leaf in leaves}
     check_entries(neutral.optimizer, neutral.entries, shapes)
-    step = common_step(neutral.optimizer, neutral.entries)
     wanted = {entry for shape in shapes.values() for entry in entries(neutral.optimizer, shape)}
     filled: set[str] = set()
 
     def fill(entry: str, part: Any) -> Any:
         if entry == STEP:
-            return jnp.asarray(step, part.dtype)
+            return jnp.asarray(common_step(neutral.optimizer, neutral.entries), part.dtype)
         filled.add(entry)
         named, tree = _named_leaves(part)
-        if entry not in wanted or {name for name, _ in named} != set(shapes):
+        if entry not in {*wanted, STEPS} or not {name for name, _ in named} <= set(shapes):
             raise CheckpointError(f"the state has a part {entry!r} that {neutral.optimizer} has not, or other parameters")
-        values = [neutral.entries[name].get(entry, np.zeros(shapes[name])) for name, _ in named]
+        if entry == STEPS:
+            values = [neutral.entries[name].get(STEP, int(bool(neutral.entries[name]))) for name, _ in named]
+        else:
+            values = [neutral.entries[name].get(entry, _array(leaf)) for name, leaf in named]
         arrays = [jnp.asarray(value, _array(leaf).dtype) for value, (_, leaf) in zip(values, named, strict=True)]
         return jax.tree.unflatten(tree, [_boxed(leaf, array) for (_, leaf), array in zip(named, arrays, strict=True)])
 
     result = _walked(state, fill)
-    if filled != wanted:
+    if filled - {STEPS} != wanted:
         raise CheckpointError(f"the state has no part for {sorted(wanted - filled)[0]!r}; give that of {neutral.optimizer}")
     return result
 
@@ -125,7 +131,7 @@ def from_neutral(neutral: OptimizerState, state: Any, params: Any) -> Any:
 def _walked(state: Any, visit: Callable[[str, Any], Any]) -> Any:
     """The state with every part replaced by what `visit(entry, part)` gives; the step is an entry too."""
     if isinstance(state, OptaxState):
-        return OptaxState(visit(STEP, state.step), {entry: visit(entry, tree) for entry, tree in state.buffers.items()})
+        return OptaxState(visit(STEPS, state.step), {entry: visit(entry, tree) for entry, tree in state.buffers.items()})
     if type(state) in MOMENTS:
         named = {field: visit(entry, getattr(state, field)) for field, entry in MOMENTS[type(state)].items()}
         count = {"count": visit(STEP, state.count)} if "count" in state._fields else {}

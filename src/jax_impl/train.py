@@ -79,7 +79,7 @@ class Loop:
         self._step = int(state["step"])
         with setting(self._plan.dtype, self._plan.device):
             raw = jnp.array(state["raw"], DTYPES[self._plan.dtype])
-            fresh = init_state(self._plan.optimizer, raw)
+            fresh = init_state(self._plan.optimizer, raw, self._plan.layout.parts)
             slots = {n: jnp.array(s, fresh[n].dtype) for n, s in state["slots"].items()}
             slots = fresh | slots | {"step": jnp.array(state.get("updates", self._step), jnp.int32)}
             # Committed, as data makes what a chunk returns: otherwise the second chunk would be compiled anew.
@@ -203,7 +203,7 @@ def _chunk(plan: Plan, objective: Objective, carry: Any, data: dict[str, Array],
         parts = [loss.reshape(1), norm.reshape(1), *(_record(pieces, whole) if every == 1 else ())]
         table = _put(table, parts, k)
         # Another raw is tried with the batch, variables and random numbers of this step.
-        raw, slots = update(plan.optimizer, raw, loss, grads, slots, lambda raw: objective(raw, *before)[:2])
+        raw, slots = update(plan.optimizer, raw, loss, grads, slots, lambda raw: objective(raw, *before)[:2], plan.layout.parts)
         return (projected(plan.layout, raw) if plan.layout.projected else raw, slots, variables), table
 
     if every == 1:

@@ -1,6 +1,7 @@
 """The public verbs: check the arguments once, move the axis, call the rule, give back the dtype that came in."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import jax
@@ -201,11 +202,17 @@ def _apply(spec: Spec, verb: str, array: Any) -> Array:
         raise SpecError(f"{spec} has no {verb}: {spec.absent[verb]}")
     spec.value_shape(array.shape) if name == "raw" else spec.raw_shape(array.shape)
     with settings_for(array):
-        array = jnp.asarray(array)
-        dtype = array.dtype
-        wide = array if dtype in (jnp.float32, jnp.float64) else array.astype(jnp.float32)
-        result = applied(spec, verb, wide, float(jnp.finfo(dtype).eps)) if verb == "contains" else applied(spec, verb, wide)
-        return result.astype(dtype) if jnp.issubdtype(result.dtype, jnp.floating) else result
+        return _compiled(spec, verb, jnp.asarray(array))
+
+
+@partial(jax.jit, static_argnums=(0, 1), inline=True)
+def _compiled(spec: Spec, verb: str, array: Array) -> Array:
+    """The verb as one program; inside the program of a caller, as part of it."""
+    # twin: torch runs the operations of a rule one by one; JAX would compile each of them, for each new shape.
+    dtype = array.dtype
+    wide = array if dtype in (jnp.float32, jnp.float64) else array.astype(jnp.float32)
+    result = applied(spec, verb, wide, float(jnp.finfo(dtype).eps)) if verb == "contains" else applied(spec, verb, wide)
+    return result.astype(dtype) if jnp.issubdtype(result.dtype, jnp.floating) else result
 
 
 def _checked(spec: Any) -> Spec:

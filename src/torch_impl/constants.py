@@ -17,7 +17,7 @@ from isoparam.specs.bounds import FrozenArray, bound_in, plain
 from isoparam.specs.circular import Turn, turn
 from isoparam.specs.logarithms import LogTable, log_table
 from isoparam.specs.masked import MaskPlaces
-from isoparam.specs.numbers import AffineNumbers, Helmert, IntervalNumbers, RoomNumbers, helmert
+from isoparam.specs.numbers import AffineNumbers, Helmert, IntervalNumbers, RoomNumbers, helmert, helmert_matrix
 from isoparam.specs.planes import Plane, PlaneNumbers
 from isoparam.specs.rotations import Rotation
 
@@ -49,6 +49,12 @@ def parts_like(spec: Box, array: Array) -> list[tuple[ScalarSpec, Any, float]]:
 def helmert_like(array: Array) -> Helmert:
     """The Helmert matrix with a row for each entry of the last axis of an array."""
     return Helmert(*_helmert(index(array.shape[-1]), array.dtype, array.device))
+
+
+def helmert_matrix_like(array: Array) -> Any:
+    """That matrix written out, in the dtype of the array and on its device."""
+    (matrix,) = _helmert_matrix(index(array.shape[-1]), array.dtype, array.device)
+    return matrix
 
 
 def turn_like(array: Array) -> Turn:
@@ -119,6 +125,11 @@ def _mask(here: FrozenArray, device: torch.device) -> tuple[Any, ...]:
 @torch.compiler.assume_constant_result
 def _helmert(rows: int, dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
     return tuple(_placed(part, device) for part in helmert(rows, NUMPY[dtype]))
+
+
+@torch.compiler.assume_constant_result
+def _helmert_matrix(rows: int, dtype: torch.dtype, device: torch.device) -> tuple[Any, ...]:
+    return (_placed(helmert_matrix(rows, NUMPY[dtype]), device),)
 
 
 @torch.compiler.assume_constant_result

@@ -71,7 +71,7 @@ class CovarianceRule(Rule[Array]):
 
     @staticmethod
     def project(spec: Covariance, point: Array) -> Array:
-        return project_semidefinite(point, 0.0)
+        return project_semidefinite(point)
 
     @staticmethod
     def contains(spec: Covariance, value: Array, eps: float) -> Array:

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from isoparam.errors import CheckpointError, SpecError
-from isoparam.handover import STEP, OptimizerState, check_entries
-from isoparam.optimizers import SGD, Optimizer, as_optimizer
+from isoparam.handover import STEP, UNCOUNTED, OptimizerState, check_entries
+from isoparam.optimizers import Optimizer, as_optimizer
 from isoparam.slots import entries
 
 
@@ -87,11 +87,9 @@ def from_neutral(neutral: OptimizerState, state: Any, params: Any) -> Any:
     for number, name in _names(state, params).items():
         own, like = neutral.entries[name], params[name]
         if own:
-            filled[number] = {
-                entry: torch.tensor(own[entry], dtype=like.dtype, device=like.device)
-                for entry in entries(neutral.optimizer, shapes[name])
-            }
-        if STEP in own and not isinstance(neutral.optimizer, SGD):  # which counts nothing
+            kept = entries(neutral.optimizer, shapes[name])
+            filled[number] = {name: _tensor(own[name], entry.kind, like) for name, entry in kept.items()}
+        if STEP in own and not isinstance(neutral.optimizer, UNCOUNTED):
             filled[number][STEP] = torch.tensor(float(own[STEP]), dtype=torch.float32)
     return {**state, "state": filled}
 
@@ -115,6 +113,13 @@ def _names(state: Any, params: Any) -> dict[int, str]:
 
 def _shown(names: Any) -> str:
     return ", ".join(map(repr, names))[:160]
+
+
+def _tensor(array: np.ndarray, kind: str, like: Any) -> Any:
+    """An entry on the device of its parameter; what torch keeps in float32 lies on the CPU, as its step."""
+    if kind == "float32":
+        return torch.tensor(array, dtype=torch.float32)
+    return torch.tensor(array, dtype=like.dtype, device=like.device)
 
 
 def _count(step: Any) -> np.ndarray:

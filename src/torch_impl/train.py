@@ -72,8 +72,8 @@ class Loop:
         """Take up a state; missing slots and variables are those of a start, and no step was skipped unless it says that."""
         self._step = int(state["step"])
         self._raw = torch.tensor(state["raw"], dtype=self._dtype, device=self._device)
-        fresh = init_state(self._plan.optimizer, self._raw)
-        slots = {n: torch.tensor(s, dtype=fresh[n].dtype, device=self._device) for n, s in state["slots"].items()}
+        fresh = init_state(self._plan.optimizer, self._raw, self._plan.layout.parts)
+        slots = {n: torch.tensor(s, dtype=fresh[n].dtype, device=fresh[n].device) for n, s in state["slots"].items()}
         self._slots: dict[str, Any] = fresh | slots | {"step": int(state.get("updates", self._step))}
         self._variables = variables_of(self._loss, self._plan.dtype, self._plan.device, state.get("variables", {}))
 
@@ -98,7 +98,7 @@ class Loop:
             elif self._pieces and (first + k) % every == 0:
                 torch.cat(self._record(whole), out=next(waiting))
             torch.cat(parts, out=row)
-            update(optimizer, self._raw, loss, grads, self._slots, partial(self._again, before))
+            update(optimizer, self._raw, loss, grads, self._slots, partial(self._again, before), layout.parts)
             if layout.projected:
                 self._raw.copy_(projected(layout, self._raw))
         self._step += count

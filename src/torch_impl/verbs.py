@@ -10,6 +10,7 @@ from torch._C._functorch import is_functorch_wrapped_tensor  # pyright: ignore[r
 
 from isoparam.errors import DomainError, SpecError
 from isoparam.specs import Spec, VectorSpec
+from torch_impl.kernels.derivatives import full_digits
 from torch_impl.registry import RULES
 
 SHAPED = ("forward", "inverse", "project")
@@ -199,8 +200,10 @@ def _apply(spec: Spec, verb: str, array: Any) -> Array:
         raise SpecError(f"{spec} has no {verb}: {spec.absent[verb]}")
     spec.value_shape(array.shape) if name == "raw" else spec.raw_shape(array.shape)
     dtype = array.dtype
+    # twin: torch runs the operations of a rule one by one; JAX would compile each of them, for each new shape.
     wide = array if dtype in (torch.float32, torch.float64) else array.float()
-    result = applied(spec, verb, wide, torch.finfo(dtype).eps) if verb == "contains" else applied(spec, verb, wide)
+    with full_digits(wide):
+        result = applied(spec, verb, wide, torch.finfo(dtype).eps) if verb == "contains" else applied(spec, verb, wide)
     return result.to(dtype) if result.is_floating_point() else result
 
 

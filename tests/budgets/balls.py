@@ -2,14 +2,11 @@
 
 from budgets.budget import SUMS, Budget, Row
 
-_CROSSING = Budget(30, "N log radius and the rest nearly cancel; measured 21 (l2-ball, raw of 0.7, where the sum is -0.18)")
 _BENT = Budget(5, "the part along raw is taken off at lengths near 1; measured 3.7 (l2-ball-tanh, float32, raw of 0.7)")
 _PIECES = Budget(6, "an exponential of a sum of logarithms; measured 4 (20 entries)")
 
 # (backend, sample, verb): what one backend needs beyond `budget.ACCURACY`.
 ACCURACY: dict[tuple[str, str, str], Budget] = {
-    ("torch", "l2-ball", "log_abs_det"): _CROSSING,
-    ("jax", "l2-ball", "log_abs_det"): _CROSSING,
     ("torch", "l2-ball", "pullback"): _BENT,
     ("jax", "l2-ball", "pullback"): _BENT,
     ("torch", "l2-ball-tanh", "pullback"): _BENT,
@@ -21,7 +18,7 @@ ACCURACY: dict[tuple[str, str, str], Budget] = {
 PARITY: dict[tuple[str, str], Row] = {
     ("l2-ball", "forward"): Row(3, 3, None, None, SUMS),
     ("l2-ball", "inverse"): Row(2, 2, None, None, SUMS),
-    ("l2-ball", "log_abs_det"): Row(17, 0, None, None, SUMS),
+    ("l2-ball", "log_abs_det"): Row(1, 1, None, None, SUMS),
     ("l2-ball", "pullback"): Row(3, 3, None, None, SUMS),
     ("l2-ball", "log_abs_det_gradient"): Row(3, 3, None, None, SUMS),
     ("l2-ball-tanh", "forward"): Row(3, 3, None, None, SUMS),
@@ -31,7 +28,7 @@ PARITY: dict[tuple[str, str], Row] = {
     ("l2-ball-tanh", "log_abs_det_gradient"): Row(2, 2, None, None, SUMS),
     ("l1-ball", "forward"): Row(3, 3, None, None, SUMS),
     ("l1-ball", "inverse"): Row(2, 2, None, None, SUMS),
-    ("l1-ball", "log_abs_det"): Row(5, 3, None, None, SUMS),
+    ("l1-ball", "log_abs_det"): Row(1, 1, None, None, SUMS),
     ("l1-ball", "pullback"): Row(2, 3, None, None, SUMS),
     ("l1-ball", "log_abs_det_gradient"): Row(3, 3, None, None, SUMS),
     ("l1-ball-tanh", "forward"): Row(3, 2, None, None, SUMS),

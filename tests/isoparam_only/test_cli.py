@@ -56,7 +56,7 @@ def test_a_spec_in_full_shows_every_fact(spec):
     [
         (["catalogue", "intervall"], "error: unknown spec 'intervall'; did you mean Interval?\n"),
         (["train", "linkag", "--backend", "torch"], "error: unknown problem 'linkag'; did you mean 'linkage'?\n"),
-        (["train", "scalar", "--backend", "jax", "--lr", "-1"], "error: Adam: lr=-1.0 must be a finite number above 0\n"),
+        (["train", "scalar", "--backend", "jax", "--lr", "-1"], "error: Adam: lr=-1.0 must be a finite number, at least 0\n"),
         (["parity", "scalar", "--json", "/no/such/folder/x.json"], "error: cannot write '/no/such/folder/x.json'"),
         (["resume", "/no/such/folder", "--backend", "jax"], "error: '/no/such/folder' holds no checkpoint: there is no"),
         (["train", "scalar", "--backend", "both", "--checkpoint", "runs"], "error: --checkpoint saves one run; give --backend"),

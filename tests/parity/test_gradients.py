@@ -1,7 +1,8 @@
-"""First and second derivatives of the two backends against each other, at 0, +-40, seams and ties, in both dtypes.
+"""First and second derivatives of the two backends against each other, at 0, +-40, seams and ties.
 
-Each side is compared with the true derivatives in its own folder (test_compile, test_transforms), in every mode; here
-the two meet in one process, and what a loss sees of them: gradients through the log-determinant and the inverse.
+In float64 each side is compared with the true derivatives in its own folder (test_compile, test_transforms), in every mode
+and at the same points; here the two meet in one process: in float32, and in what a loss sees of them, gradients through
+the log-determinant and the inverse.
 """
 
 from functools import partial
@@ -16,10 +17,9 @@ from budgets import JACOBIAN, derivative
 from isoparam import jax as jax_side
 from isoparam import torch as torch_side
 from oracle.rounding import normwise, ulps
-from samples import DTYPES, SAMPLES, Sample, turning_points, weights_of
+from samples import MAPS, SAMPLES, Sample, turning_points, weights_of
 
 each_sample = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
-each_dtype = pytest.mark.parametrize("dtype", DTYPES)
 
 
 def check(sample: Sample, jax_result: jax.Array, torch_result: torch.Tensor, allowed: float) -> None:
@@ -33,10 +33,9 @@ def in_shape(sample: Sample, rows: np.ndarray) -> np.ndarray:
     return rows if sample.is_scalar else rows.reshape(-1, *sample.core)
 
 
-@each_dtype
 @each_sample
-def test_jacobians_and_hessians_agree(sample: Sample, dtype: str) -> None:
-    weights = weights_of(sample).astype(dtype)
+def test_float32_jacobians_and_hessians_agree(sample: Sample) -> None:
+    weights = weights_of(sample).astype(np.float32)
 
     @jax.jit
     def by_jax(raw: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -44,7 +43,7 @@ def test_jacobians_and_hessians_agree(sample: Sample, dtype: str) -> None:
         return jax.jacrev(value)(raw), jax.hessian(lambda x: jnp.sum(weights * value(x)))(raw)
 
     value = sample.flat(torch_side.forward)
-    for row in turning_points(sample).astype(dtype):
+    for row in turning_points(sample).astype(np.float32):
         raw = torch.tensor(row)
         with jax.enable_x64(True):
             jacobian, hessian = by_jax(row)
@@ -88,3 +87,18 @@ def test_gradients_of_the_inverse_agree(sample: Sample) -> None:
     assert by_jax.shape == by_torch.shape
     size = np.abs(by_torch).max()
     assert np.abs(by_jax - by_torch).max() <= 16 * np.finfo(np.float64).eps * size
+
+
+@pytest.mark.parametrize("sample", [sample for sample in MAPS if sample.has("project")], ids=lambda sample: sample.name)
+def test_gradients_of_the_projection_agree(sample: Sample) -> None:
+    """From a point off the set, in the float32 of a JAX program without float64."""
+    value = torch_side.forward(sample.spec, torch.tensor(in_shape(sample, turning_points(sample))[-1]))
+    rng = np.random.Generator(np.random.Philox(17))
+    point = (1.5 * value.numpy() + rng.normal(0.0, 0.5, value.shape)).astype(np.float32)
+    weights = rng.normal(0.0, 1.0, value.shape).astype(np.float32)
+    raw = torch.tensor(point, requires_grad=True)
+    (by_torch,) = torch.autograd.grad((torch_side.project(sample.spec, raw) * torch.tensor(weights)).sum(), raw)
+    with jax.enable_x64(False):
+        by_jax = jax.grad(lambda x: jnp.sum(jax_side.project(sample.spec, x) * weights))(point)
+    assert by_jax.dtype == np.float32
+    assert normwise(np.asarray(by_jax), by_torch.numpy(force=True), 1.0) <= 64

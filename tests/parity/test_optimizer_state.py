@@ -25,6 +25,14 @@ SPECS = {
     "adam": iso.Adam(lr=0.05),
     "amsgrad": iso.Adam(lr=0.05, amsgrad=True),
     "adamw": iso.AdamW(lr=0.05, weight_decay=0.1),
+    "nadam": iso.NAdam(lr=0.05),
+    "radam": iso.RAdam(lr=0.05),
+    "adamax": iso.Adamax(lr=0.05),
+    "adagrad": iso.Adagrad(lr=0.05),
+    "adadelta": iso.Adadelta(lr=0.5),
+    "rmsprop": iso.RMSprop(lr=0.01, centered=True, momentum=0.9),
+    "rprop": iso.Rprop(lr=0.01),
+    "asgd": iso.ASGD(lr=0.05),
 }
 OPTAX = {
     "sgd": optax.chain(optax.add_decayed_weights(0.01), optax.sgd(0.05, momentum=0.9)),
@@ -83,7 +91,7 @@ def test_a_loop_of_torch_goes_on_in_jax_and_back(name):
         back = iso.jax.to_neutral(spec, state, tree).moved(*BACK)
         params, _, _ = torch_loop(spec, moved(params, *BACK), STEPS, back)
         for key, value in whole.items():
-            assert np.max(np.abs(params[key] - value)) < 1e-13, (key, transform)
+            assert np.max(np.abs(params[key] - value)) < 5e-13, (key, transform)
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -169,11 +177,13 @@ def test_states_of_optax_without_a_counterpart_are_refused():
         iso.jax.from_neutral(neutral, optax.adam(0.1).init({"y": jnp.ones(2)}), {"y": jnp.ones(2)})
 
 
-def test_counts_that_differ_have_no_place_in_optax():
+def test_counts_that_differ_go_to_ours_and_have_no_place_in_optax():
     state, leaves = adam_state()
     state = with_entry(state, 1, "step", torch.tensor(5.0))
     neutral = iso.torch.to_neutral(iso.Adam(), state, leaves)
     tree = {"fc": {"weight": jnp.zeros((2, 3)), "bias": jnp.zeros(2)}}
+    ours = iso.jax.from_neutral(neutral, iso.jax.optimizer(iso.Adam()).init(tree), tree)
+    assert {name: int(step) for name, step in ours.step["fc"].items()} == {"weight": 2, "bias": 5}
     with pytest.raises(CheckpointError, match=r"'fc.weight' has had 2 updates and 'fc.bias' 5, but optax counts once"):
         iso.jax.from_neutral(neutral, optax.adam(0.1).init(tree), tree)
 
@@ -190,5 +200,7 @@ def test_moves_that_cannot_be_are_refused():
         state.moved(axes={"a": (0, 0)})
     with pytest.raises(SpecError, match="'a' is matched by two keys of axes"):
         state.moved(axes={"a": (1, 0), "*": (1, 0)})
+    with pytest.raises(SpecError, match="Adafactor keeps rows and columns of a matrix apart"):
+        OptimizerState(iso.Adafactor(), {"a": {}}).moved(axes={"a": (1, 0)})
     with pytest.raises(CheckpointError, match="LBFGS keeps one vector for all parameters"):
         iso.torch.to_neutral(iso.LBFGS(), torch.optim.LBFGS([x := torch.ones(1, requires_grad=True)]).state_dict(), {"x": x})

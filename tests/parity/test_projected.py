@@ -75,6 +75,7 @@ def every_run(backend):
     return train(every_spec(), backend, optimizer=iso.SGD(lr=0.05, momentum=0.5), steps=300, record=())
 
 
+@pytest.mark.xdist_group("every_run")  # two runs of all of them together
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
 def test_every_spec_ends_at_the_nearest_point_of_its_closed_set_in_both(sample):
     """The loss is the squared distance, so the solution is the projection of the target."""

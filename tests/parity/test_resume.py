@@ -3,7 +3,6 @@
 import doctest
 import json
 from importlib import import_module
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,7 +12,8 @@ import isoparam.torch
 from isoparam.backends import load
 from isoparam.checkpoints.store import Writer, read
 from isoparam.errors import BackendError, CheckpointError, SpecError
-from isoparam.optimizers import Optimizer
+from isoparam.optimizers import OPTIMIZERS as ALL
+from isoparam.optimizers import Muon
 from isoparam.settings import plan_for
 from isoparam.slots import joined, split, table
 from parity.test_variables import running
@@ -24,16 +24,20 @@ OPTIMIZERS = {
     "sgd": iso.SGD(lr=0.01, momentum=0.9, dampening=0.3, weight_decay=0.01),
     "adam": iso.Adam(lr=0.01, amsgrad=True),
     "adamw": iso.AdamW(lr=0.01, weight_decay=0.1),
+    "nadam": iso.NAdam(lr=0.01),
+    "asgd": iso.ASGD(lr=0.01),
+    "rprop": iso.Rprop(lr=0.001),
+    "adafactor": iso.Adafactor(lr=0.01),
     "lbfgs": iso.LBFGS(history_size=4, max_iter=2, line_search_fn="strong_wolfe"),
 }
 STEPS = 60
-# Where batches differ from step to step, or the loss has no minimum, differences of gradients are mostly noise: LBFGS takes
-# all of the data of a problem that has one.
-PROBLEMS = {"lbfgs": iso.problems.get("faithful")}
-LENGTHS = {"lbfgs": 10}
+# Where batches differ from step to step, or the loss has no minimum, differences of gradients are mostly noise, and
+# so are signs: LBFGS and Rprop take all of the data of a problem that has one.
+PROBLEMS = dict.fromkeys(("lbfgs", "rprop"), iso.problems.get("faithful"))
+LENGTHS = {"lbfgs": 10, "rprop": 20}
 # Largest distance over the largest entry, float64: both backends round alike but for the last places; the direction of LBFGS
 # is a quotient of differences, which multiplies them.
-CLOSE = {"sgd": 1e-13, "adam": 1e-13, "adamw": 1e-13, "lbfgs": 1e-8}
+CLOSE = dict.fromkeys(OPTIMIZERS, 1e-13) | {"lbfgs": 1e-8}
 
 
 def train(problem, backend, steps, **settings):
@@ -246,7 +250,7 @@ def test_a_checkpoint_of_anything_else_is_refused_whole(keys, value, message, tm
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("optimizer", [*(kind() for kind in get_args(Optimizer)), *OPTIMIZERS.values()], ids=str)
+@pytest.mark.parametrize("optimizer", [*(kind() for kind in ALL if kind is not Muon), *OPTIMIZERS.values()], ids=str)
 def test_every_optimizer_has_its_row_and_every_entry_its_place(optimizer, backend):
     problem = mixed(init=dict(mixed().init) | {"plane": np.ones((2, 3))})
     loop = load(backend).train.Loop(problem, plan := plan_for(problem, optimizer, 0, None, "cpu", None, 1))

@@ -3,17 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from hashlib import sha256
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
 from isoparam.errors import CheckpointError, SpecError
-from isoparam.optimizers import Optimizer
+from isoparam.optimizers import OPTIMIZERS
 from isoparam.problem import Problem
 from isoparam.specs import Real
 from isoparam.specs.base import FrozenArray
 
-KNOWN: dict[str, type] = {known.__name__: known for known in get_args(Optimizer)}
+KNOWN: dict[str, type] = {known.__name__: known for known in OPTIMIZERS}
 """The classes that a checkpoint may name; nothing else is ever made of its text."""
 
 SHOWN = 160  # characters of a spec in a message

@@ -185,13 +185,10 @@ class ScalarSpec(Spec):
         return np.broadcast_shapes(*(b.shape for b in bounds if isinstance(b, FrozenArray)))
 
     def _check_shape(self, shape: Shape, name: str) -> None:
-        if self._bound_shape == ():
-            return
-        try:
-            fits = np.broadcast_shapes(shape, self._bound_shape) == tuple(shape)
-        except ValueError:
-            fits = False
-        if not fits:
+        bounds = self._bound_shape
+        # Axis by axis, and those of batches never: an exported program knows no number for them.
+        pairs = zip(bounds[::-1], shape[::-1], strict=False)
+        if len(bounds) > len(shape) or not all(bound in (1, size) for bound, size in pairs):
             raise SpecError(
                 f"{self}: bounds of shape {self._bound_shape} do not broadcast into a {name} of shape {tuple(shape)}; "
                 f"give {name} the shape {self._bound_shape}, or that with batch axes in front"

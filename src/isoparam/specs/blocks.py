@@ -87,7 +87,7 @@ class Concatenate(VectorSpec):
     def start(self, value_shape: Shape) -> np.ndarray:
         """The starts of the blocks."""
         self.raw_shape(value_shape)
-        batch = np.delete(value_shape, self.axis).tolist()
+        batch = without(value_shape, self.axis)
         starts = [spec.start((*batch, size)) for spec, size in zip(self.specs, self.sizes, strict=True)]
         return np.moveaxis(np.concatenate(starts, axis=-1), -1, self.axis)
 
@@ -197,7 +197,7 @@ class Stack(VectorSpec):
     def start(self, value_shape: Shape) -> np.ndarray:
         """The starts of the slices."""
         self.raw_shape(value_shape)
-        slice_shape = tuple(np.delete(value_shape, self.axis).tolist())
+        slice_shape = without(value_shape, self.axis)
         return np.stack([spec.start(slice_shape) for spec in self.specs], axis=self.axis)
 
     def border(self, value: np.ndarray) -> Border:
@@ -212,7 +212,7 @@ class Stack(VectorSpec):
 
     def _common(self, question: str, shape: Shape) -> Shape:
         """The shape that all slices give, with the axis put back."""
-        slice_shape = tuple(np.delete(shape, self.axis).tolist())
+        slice_shape = without(shape, self.axis)
         shapes = {getattr(spec, question)(slice_shape): spec for spec in self.specs}
         if len(shapes) > 1:
             (one, first), (other, second), *_ = shapes.items()
@@ -228,6 +228,13 @@ class Stack(VectorSpec):
         if len(shape) < self.value_rank:
             raise SpecError(f"{self}: a {name} of shape {tuple(shape)} has too few axes; it needs {self.value_rank}")
         check_length(self, shape, len(self.specs), name)
+
+
+def without(shape: Shape, axis: int) -> Shape:
+    """A shape without one of its axes."""
+    sizes = list(shape)
+    del sizes[axis]
+    return tuple(sizes)
 
 
 def as_specs(owner: str, specs: Any) -> tuple[Spec, ...]:

@@ -67,18 +67,24 @@ def with_rule(push: Callable[..., Any], pull: Callable[..., Any]) -> Callable[[C
     """Give a function `f(x)` of the last axis the tangent `push(x, y, tangent)` and the cotangent `pull(x, y, cotangent)`.
 
     # twin: torch calls both, JAX transposes `push`; `pull` is that transpose, written out.
+
+    Python numbers may follow x in all three.
     """
     del pull
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        differentiable = jax.custom_jvp(function)
+        def ruled(numbers: tuple[Any, ...]) -> Callable[..., Any]:
+            differentiable = jax.custom_jvp(lambda x: function(x, *numbers))
 
-        @differentiable.defjvp
-        def _(primals: tuple[Any, ...], tangents: tuple[Any, ...]) -> tuple[Any, Any]:
-            with settings_for(primals[0]):
-                value = differentiable(*primals)
-                return value, push(primals[0], value, tangents[0])
+            @differentiable.defjvp
+            def _(primals: tuple[Any], tangents: tuple[Any]) -> tuple[Any, Any]:
+                with settings_for(primals[0]):
+                    value = differentiable(*primals)
+                    return value, push(primals[0], *numbers, value, tangents[0])
 
-        return wraps(function)(differentiable)
+            return differentiable
+
+        alone = ruled(())
+        return wraps(function)(lambda x, *numbers: ruled(numbers)(x) if numbers else alone(x))
 
     return decorate

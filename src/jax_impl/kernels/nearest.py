@@ -53,6 +53,7 @@ def _moved(point: Array, change: Array) -> Array:
 
 
 @with_rule(push=lambda x, y, tangent: _moved(x, tangent), pull=lambda x, y, cotangent: _moved(x, cotangent))
+@in_float64
 def _nearest(point: Array) -> Array:
     finite, matrix, level = _scaled(point)
     y, rest = _found(matrix, level), jnp.zeros_like(matrix[..., 0])

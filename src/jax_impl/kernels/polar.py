@@ -47,12 +47,14 @@ def _pull(x: Array, y: Array, cotangent: Array) -> Array:
 
 
 @with_rule(push=_push, pull=_pull)
+@in_float64
 def _polar(point: Array) -> Array:
     wide, u, v = _decomposed(point)
     return _given(point, _refined(wide, u @ v))
 
 
 @with_rule(push=_push, pull=_pull)
+@in_float64
 def _polar_rotation(point: Array) -> Array:
     wide, u, v = _decomposed(point)
     sign = jnp.where(jnp.linalg.det(u @ v) < 0, -1.0, 1.0).astype(u.dtype)

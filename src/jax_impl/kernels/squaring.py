@@ -20,11 +20,11 @@ _FEW = 5  # squarings that are written out
 
 def squared_exp(a: Array) -> Array:
     """exp A, nan where A is not finite."""
-    finite = jnp.isfinite(jnp.sum(jnp.abs(a), axis=(-1, -2), keepdims=True))
+    finite = jnp.isfinite(jnp.sum(jnp.abs(lax.stop_gradient(a)), axis=(-1, -2), keepdims=True))
     a = within(jnp.where(finite, a, 0.0))
     square = times(a, a)
     # The norm of a skew A is the root of that of A^2, which is at most the largest sum of |entries| of a row of A^2.
-    size = lax.stop_gradient(jnp.max(jnp.sum(jnp.abs(square), axis=-1, keepdims=True), axis=-2, keepdims=True))
+    size = jnp.max(jnp.sum(jnp.abs(lax.stop_gradient(square)), axis=-1, keepdims=True), axis=-2, keepdims=True)
     size = jnp.maximum(jnp.sqrt(size), 0.5)
     mantissa, count = mantissa_and_exponent(size)
     scale = mantissa / size  # a power of 2
@@ -93,7 +93,7 @@ def times(a: Array, b: Array) -> Array:
 
 def within(a: Array) -> Array:
     """A, made smaller where its norm is above the largest that is told from others."""
-    largest = lax.stop_gradient(jnp.max(jnp.abs(a), axis=(-1, -2), keepdims=True))
+    largest = jnp.max(jnp.abs(lax.stop_gradient(a)), axis=(-1, -2), keepdims=True)
     return a / jnp.maximum(largest * (a.shape[-1] / _FARTHEST), 1.0)
 
 

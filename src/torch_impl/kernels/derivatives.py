@@ -1,12 +1,14 @@
 """Hand-written derivatives: one decorator for elementwise maps, one for maps along the last axis."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
 from inspect import Parameter, signature
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch._C._functorch import is_legacy_batchedtensor  # pyright: ignore[reportMissingImports]  no public name says this
 from torch.autograd import forward_ad
 
 
@@ -31,6 +33,8 @@ def with_rule(push: Callable[..., Any], pull: Callable[..., Any]) -> Callable[[C
     """Give a function `f(x)` of the last axis the tangent `push(x, y, tangent)` and the cotangent `pull(x, y, cotangent)`.
 
     # twin: torch calls both, JAX transposes `push`; `pull` is that transpose, written out.
+
+    Python numbers may follow x in all three.
     """
 
     def push_all(inputs: tuple[Tensor], output: Tensor, tangent: Tensor) -> Tensor:
@@ -61,10 +65,11 @@ def _with_derivatives(
             @staticmethod
             def backward(ctx: Any, cotangent: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
                 x, *output = ctx.saved_tensors
-                if fused is not None and not torch.is_grad_enabled() and not torch.compiler.is_compiling():
+                if fused is not None and not (torch.is_grad_enabled() or torch.compiler.is_compiling() or _batched(cotangent)):
                     change = fused(cotangent, x, *ctx.constants)
                     return (change, *(None for _ in ctx.constants)) if ctx.constants else change
-                change = pull((x, *ctx.constants), output[0] if needs_output else None, cotangent)
+                with full_digits(x):
+                    change = pull((x, *ctx.constants), output[0] if needs_output else None, cotangent)
                 return (change, *(None for _ in ctx.constants)) if ctx.constants else change
 
         class Both(torch.autograd.Function):
@@ -81,7 +86,8 @@ def _with_derivatives(
             @staticmethod
             def backward(ctx: Any, cotangent: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
                 inputs, output = _kept(ctx)
-                return pull(inputs, output, cotangent), *(None for _ in inputs[1:])
+                with full_digits(output):
+                    return pull(inputs, output, cotangent), *(None for _ in inputs[1:])
 
             @staticmethod
             def jvp(ctx: Any, tangent: Tensor, *_: Any) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -111,6 +117,21 @@ def _with_derivatives(
         return differentiable
 
     return decorate
+
+
+def full_digits(array: Tensor) -> AbstractContextManager[Any]:
+    """No autocast for the time of a block: what was computed in bfloat16 would be no member of its set.
+
+    # No twin: JAX has no mode that lowers the digits of operations behind their backs.
+    """
+    kind = array.device.type
+    lowered = torch.amp.autocast_mode.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    return torch.autocast(kind, enabled=False) if lowered else nullcontext()
+
+
+def _batched(cotangent: Tensor) -> bool:
+    """Whether many cotangents come at once: under vmap, or as torch.autograd.grad takes them with is_grads_batched."""
+    return torch._C._are_functorch_transforms_active() or is_legacy_batchedtensor(cotangent)
 
 
 def _declare(function: Any, parameters: list[Parameter]) -> None:

@@ -13,7 +13,7 @@ from torch_impl.kernels.triangles import mirrored, symmetric_part
 # Sides up to which eigenvectors are refined to twice the digits of float64.
 SMALL_SPECTRUM = 24
 
-# Eigenvalues as near as this to the floor, of a matrix with entries near 1, are told apart in a second round.
+# Eigenvalues as near as this to the floor, 0, of a matrix with entries near 1, are told apart in a second round.
 NEAR = 1e-12
 
 
@@ -46,22 +46,42 @@ def spectrum(matrix: Array) -> Array:
     return times_power(found.values, found.power[..., 0]).to(matrix.dtype)
 
 
-def project_semidefinite(matrix: Array, floor: float) -> Array:
-    """The nearest symmetric matrix whose eigenvalues are at least `floor`."""
+def _projected_push(matrix: Array, rank: int, y: Array, tangent: Array) -> Array:
+    """V (S * V^T dM V) V^T, S the divided differences of what becomes of the eigenvalues; nan where the rank cuts a tie."""
     found = _decomposed(matrix)
-    height = found.values - (floor / found.power)[..., 0]
-    small = matrix.shape[-1] <= SMALL_SPECTRUM
-    above = _above(found, height) if small else _rebuilt(found, torch.where(height > 0, height, 0.0))
-    above = times_power(above, found.power)
-    return with_diagonal(above, diagonal(above) + floor).to(matrix.dtype)
+    kept = _kept(found, rank)
+    one, other = kept[..., :, None], kept[..., None, :]
+    left = torch.where(kept, found.values, 0.0)
+    fall = left[..., :, None] - left[..., None, :]
+    apart = found.values[..., :, None] - found.values[..., None, :]
+    share = torch.where(one ^ other, torch.where(apart == 0, torch.nan, fall / torch.where(apart == 0, 1.0, apart)), 0.0)
+    share = torch.where(one & other, 1.0, share).to(matrix.dtype)
+    vectors = found.vectors.to(matrix.dtype)
+    inner = share * times(vectors.mT, times((tangent + tangent.mT) / 2, vectors))
+    return times(vectors, times(inner, vectors.mT))
 
 
+@with_rule(push=_projected_push, pull=_projected_push)
 def project_low_rank(matrix: Array, rank: int) -> Array:
     """The nearest symmetric matrix of a rank without negative eigenvalues."""
+    full = rank == matrix.shape[-1]
     found = _decomposed(matrix)
-    kept = torch.arange(matrix.shape[-1], device=matrix.device) >= matrix.shape[-1] - rank
-    nearest = _rebuilt(found, torch.where(kept & (found.values > 0), found.values, 0.0))
+    if full and rank <= SMALL_SPECTRUM:
+        nearest = _above(found, found.values)
+    else:
+        nearest = _rebuilt(found, torch.where(_kept(found, rank), found.values, 0.0))
     return times_power(nearest, found.power).to(matrix.dtype)
+
+
+def project_semidefinite(matrix: Array) -> Array:
+    """The nearest symmetric matrix without negative eigenvalues."""
+    return project_low_rank(matrix, matrix.shape[-1])
+
+
+def _kept(found: Spectrum, rank: int) -> Array:
+    """Which eigenvalues are the largest of that number, and positive."""
+    side = found.values.shape[-1]
+    return (torch.arange(side, device=found.values.device) >= side - rank) & (found.values > 0)
 
 
 def low_rank_root(matrix: Array, rank: int) -> Array:

@@ -112,7 +112,7 @@ def _places(side: int, below: int, device: torch.device) -> tuple[Array, ...]:
 
 
 def _placed(side: int, below: int) -> tuple[Array, ...]:
-    return tuple(torch.as_tensor(part) for part in triangle_places(side, below))
+    return tuple(torch.as_tensor(part, device="cpu") for part in triangle_places(side, below))
 
 
 @lru_cache(maxsize=64)
