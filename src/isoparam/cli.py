@@ -2,6 +2,8 @@
 
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from enum import StrEnum
 from functools import partial
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from isoparam.errors import IsoparamError, SpecError
+from isoparam.errors import Interrupted, IsoparamError, SpecError
 from isoparam.files import check_files, write
 from isoparam.version import __version__
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from isoparam.problem import Problem
 
 BROKEN = 1  # exit code of a comparison over its budget
+INTERRUPTED = 130  # exit code after Ctrl-C, as of a process that the signal ended
 REFUSED = 2  # exit code of a request that cannot be carried out, as for an unknown option
 
 app = typer.Typer(
@@ -38,6 +41,16 @@ def main() -> None:
     except IsoparamError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(REFUSED)
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Ctrl-C while training is one message and an exit code of its own."""
+    try:
+        yield
+    except Interrupted as error:
+        typer.echo(f"{error}", err=True)
+        raise typer.Exit(INTERRUPTED) from None
 
 
 class One(StrEnum):
@@ -87,19 +100,37 @@ class Tables(StrEnum):
 class Algorithm(StrEnum):
     """Optimizers, in the meaning of torch.optim."""
 
+    SGD = "sgd"
     ADAM = "adam"
     ADAMW = "adamw"
-    SGD = "sgd"
+    NADAM = "nadam"
+    RADAM = "radam"
+    ADAMAX = "adamax"
+    ADAGRAD = "adagrad"
+    ADADELTA = "adadelta"
+    RMSPROP = "rmsprop"
+    RPROP = "rprop"
+    ASGD = "asgd"
+    ADAFACTOR = "adafactor"
+    MUON = "muon"
+    SPARSEADAM = "sparseadam"
     LBFGS = "lbfgs"
 
 
 OptimizerOption = Annotated[
     Algorithm | None,
-    typer.Option("--optimizer", help="As in torch.optim, lbfgs with strong Wolfe; by default that of the problem's recipe."),
+    typer.Option(
+        "--optimizer",
+        metavar="NAME",
+        help=f"One of torch.optim, lbfgs with strong Wolfe; by default that of the recipe: {', '.join(Algorithm)}.",
+    ),
 ]
 LrOption = Annotated[float | None, typer.Option("--lr", help="Step size; by default that of the optimizer.")]
 SeedOption = Annotated[int, typer.Option(help="Seed of the order of the data.")]
 DeviceOption = Annotated[Device, typer.Option(help="Where to compute.")]
+EveryOption = Annotated[
+    int | None, typer.Option("--checkpoint-every", help="Save every so many steps; by default once a minute.")
+]
 MethodOption = Annotated[Method, typer.Option(help="Train raw, or the values and project them after each step.")]
 
 
@@ -124,6 +155,10 @@ def train(
     dtype: Annotated[Dtype | None, typer.Option(help="Dtype of the parameters; by default that of the recipe.")] = None,
     device: DeviceOption = Device.CPU,
     method: MethodOption = Method.TRANSFORM,
+    checkpoint_dir: Annotated[
+        Path | None, typer.Option("--checkpoint", metavar="DIR", help="Save the run here, for isoparam resume.")
+    ] = None,
+    checkpoint_every: EveryOption = None,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result here.")] = None,
     plot_file: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Draw the run here: .png, .svg.")] = None,
 ) -> None:
@@ -138,26 +173,58 @@ def train(
     if plot_file is not None:
         check_can_draw(plot_file)
     backends = BACKENDS if backend is Where.BOTH else (backend.value,)
+    if checkpoint_dir is not None and len(backends) > 1:
+        raise SpecError("--checkpoint saves one run; give --backend torch or --backend jax")
     asked = asked_optimizer(chosen, optimizer, lr)
     screen = console.screen()
-    runs = [
-        fit(
-            chosen,
-            name,
-            asked,
-            steps=steps,
-            seed=seed,
-            dtype=dtype,
-            device=device.value,
-            progress=screen.is_terminal,
-            method=method.value,
-        )
-        for name in backends
-    ]
+    with interruptible():
+        runs = [
+            fit(
+                chosen,
+                name,
+                asked,
+                steps=steps,
+                seed=seed,
+                dtype=dtype,
+                device=device.value,
+                checkpoint_dir=checkpoint_dir,
+                checkpoint_every=checkpoint_every,
+                progress=screen.is_terminal,
+                method=method.value,
+            )
+            for name in backends
+        ]
     console.show_runs(screen, chosen, runs)
     write(json_file, json.dumps(console.runs_as_data(chosen, runs), indent=2) + "\n")
     if plot_file is not None:
         draw(runs, plot_file, chosen.published)
+
+
+@app.command()
+def resume(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Where a run was saved.")],
+    backend: Annotated[One, typer.Option(help="Where to go on, whichever began it; there is no default.")],
+    steps: Annotated[int | None, typer.Option(help="Further steps; by default up to those of the run.")] = None,
+    checkpoint_every: EveryOption = None,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result here.")] = None,
+    plot_file: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Draw the run here: .png, .svg.")] = None,
+) -> None:
+    """Go on with a saved run of a built-in problem, in either backend."""
+    from isoparam import console, problems
+    from isoparam.plot import check_can_draw, draw
+    from isoparam.resume import resume as go_on
+
+    check_files(json_file, plot_file)
+    if plot_file is not None:
+        check_can_draw(plot_file)
+    screen = console.screen()
+    with interruptible():
+        run = go_on(folder, backend.value, steps, checkpoint_every=checkpoint_every, progress=screen.is_terminal)
+    chosen = problems.get(run.problem)
+    console.show_runs(screen, chosen, [run])
+    write(json_file, json.dumps(console.runs_as_data(chosen, [run]), indent=2) + "\n")
+    if plot_file is not None:
+        draw([run], plot_file, chosen.published)
 
 
 @app.command()
@@ -276,17 +343,12 @@ def catalogue(
 
 def asked_optimizer(problem: "Problem", algorithm: Algorithm | None, lr: float | None) -> "Optimizer | None":
     """The optimizer that the options ask for; None where they say nothing."""
-    from isoparam.optimizers import LBFGS, SGD, Adam, AdamW
+    from isoparam.optimizers import LBFGS, OPTIMIZERS
 
     if algorithm is None and lr is None:
         return None
-    searching = partial(LBFGS, line_search_fn="strong_wolfe")
-    classes: dict[Algorithm, Any] = {
-        Algorithm.ADAM: Adam,
-        Algorithm.ADAMW: AdamW,
-        Algorithm.SGD: SGD,
-        Algorithm.LBFGS: searching,
-    }
+    classes: dict[Algorithm, Any] = {Algorithm(kind.__name__.lower()): kind for kind in OPTIMIZERS}
+    classes[Algorithm.LBFGS] = partial(LBFGS, line_search_fn="strong_wolfe")
     if algorithm is not None:
         return classes[algorithm]() if lr is None else classes[algorithm](lr=lr)
     if problem.recipe is None:

@@ -13,6 +13,10 @@
 
     SaturationWarning(UserWarning)        a parameter whose gradient has underflowed to exactly 0
     StallWarning(UserWarning)             an LBFGS that no longer moves
+    NonFiniteWarning(UserWarning)         a step that was skipped, its loss or gradient being nan or inf
+    CheckpointWarning(UserWarning)        a state that could not be saved while its run goes on
+
+    Interrupted(KeyboardInterrupt)        a run ended by Ctrl-C, with its last state
 
 A message says what happened, where, why, and the next line to type.
 """
@@ -70,3 +74,23 @@ class SaturationWarning(UserWarning):
 
 class StallWarning(UserWarning):
     """LBFGS repeats a step without moving: its tolerances are met, or losses no longer differ."""
+
+
+class NonFiniteWarning(UserWarning):
+    """A step was skipped, since its loss or gradient is nan or inf; `Run.skipped` counts them."""
+
+
+class CheckpointWarning(UserWarning):
+    """A state could not be saved, as on a full disk; the run goes on, and the state saved before is as it was."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C ended a run. As a KeyboardInterrupt it passes `except Exception`.
+
+    Attributes:
+        run: the `Run` up to there, so that nothing is lost.
+    """
+
+    def __init__(self, message: str, run: Any) -> None:
+        super().__init__(message)
+        self.run = run

@@ -9,7 +9,7 @@ import numpy as np
 
 from isoparam.errors import SpecError
 from isoparam.names import select
-from isoparam.optimizers import LBFGS, Optimizer
+from isoparam.optimizers import Optimizer
 from isoparam.specs import Real, Spec, Tied
 from isoparam.specs.bounds import Shape
 
@@ -49,6 +49,14 @@ class Group(NamedTuple):
     entries: tuple[Entry, ...]
 
 
+class Part(NamedTuple):
+    """Where one raw parameter lies in the flat vector, and its shape."""
+
+    start: int
+    stop: int
+    shape: Shape
+
+
 class Layout(NamedTuple):
     """All raw parameters as one flat vector, group after group; `names` is the order in which the user gave them.
 
@@ -65,6 +73,12 @@ class Layout(NamedTuple):
     def projected(self) -> bool:
         """Whether the flat vector holds values."""
         return self.method == "projected"
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The parameters of the flat vector, in its order, without those of size 0."""
+        entries = ((g.start + e.start, g.start + e.stop, e.raw_shape) for g in self.groups for e in g.entries)
+        return tuple(Part(*entry) for entry in entries if entry[0] < entry[1])
 
     def check(self, raw: Mapping[str, np.ndarray], problem: str) -> None:
         """Raise SpecError for a raw of other names or shapes than laid out here, for the problem of this name."""
@@ -131,7 +145,7 @@ class Plan:
     @property
     def maximizes(self) -> bool:
         """Whether the optimizer climbs."""
-        return not isinstance(self.optimizer, LBFGS) and self.optimizer.maximize
+        return self.optimizer.maximize
 
     @property
     def capacity(self) -> int:

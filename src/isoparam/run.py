@@ -10,7 +10,7 @@ import numpy as np
 from isoparam.errors import SpecError
 from isoparam.optimizers import Optimizer
 
-Stopped = Literal["steps", "tol_grad", "callback", "non_finite"]
+Stopped = Literal["steps", "tol_grad", "callback", "non_finite", "interrupted"]
 
 
 class Evaluation(NamedTuple):
@@ -42,8 +42,8 @@ class Run:
             all raw parameters together; in projected training, of x - project(x - gradient).
         problem: name of the problem.
         backend: "torch" or "jax".
-        steps: updates done.
-        stopped: what ended the run: "steps", "tol_grad", "callback" or "non_finite".
+        steps: steps done, those of the runs that it went on with among them.
+        stopped: what ended the run: "steps", "tol_grad", "callback", "non_finite" or "interrupted".
         optimizer: the optimizer as asked for.
         seed: seed of the run.
         dtype: dtype of the run; bfloat16 results come as float32 arrays.
@@ -51,6 +51,8 @@ class Run:
         versions: {package: version} of what ran.
         seconds: wall time of the run, in seconds.
         compile_seconds: the part of it that went into preparing and compiling, in seconds.
+        skipped: steps without an update, since their loss or gradient was not finite.
+        checkpoint: what `save` writes besides the history.
     """
 
     values: dict[str, np.ndarray]
@@ -68,6 +70,74 @@ class Run:
     versions: dict[str, str]
     seconds: float
     compile_seconds: float
+    skipped: int = 0
+    checkpoint: Any = None
+
+    def save(self, folder: str | Path) -> None:
+        """Save everything that it takes to go on with the run in either backend: `isoparam.resume(folder, backend=...)`.
+
+        The state that the directory holds of this problem so far is kept beside it, as previous.json.
+
+        Args:
+            folder: a directory; it is made where it is missing.
+
+        Raises:
+            CheckpointError: where it cannot be written, or holds the checkpoint of another problem; it is as before then.
+
+        Example:
+            >>> import isoparam as iso, tempfile
+            >>> folder = tempfile.mkdtemp()
+            >>> iso.train(iso.problems.get("linkage"), backend="torch", steps=100).save(folder)
+            >>> iso.resume(folder, backend="jax", steps=50).steps
+            150
+        """
+        from isoparam.checkpoints.keeper import save
+
+        save(Path(folder), self.checkpoint, self.history)
+
+    def export(
+        self, path: str | Path, format: Literal["torch", "orbax", "npz"], what: Literal["values", "raw", "all"] = "values"
+    ) -> None:
+        """Write the numbers of the run for other programs. `save` is what a run goes on from.
+
+        Args:
+            path: the file, or for Orbax a directory that is not there yet.
+            format: "torch": a state_dict, for `torch.load(path, weights_only=True)`; "orbax": a checkpoint of Orbax, in
+                which "a.b" is the entry "b" of "a"; "npz": a file for `numpy.load`.
+            what: "values": the constrained values, for a plain module; "raw": what is trained, where that of a constrained
+                x is called `x_raw`, as in a module with `Constrained`; either with the variables. "all": everything that
+                `save` writes, with the history.
+
+        Raises:
+            SpecError: for another format or content.
+            CheckpointError: where it cannot be written.
+            BackendError: for a framework that is not installed.
+
+        Example:
+            >>> import isoparam as iso, numpy as np, tempfile, pathlib
+            >>> file = pathlib.Path(tempfile.mkdtemp()) / "run.npz"
+            >>> run = iso.train(iso.problems.get("linkage"), backend="torch", steps=100)
+            >>> run.export(file, "npz", what="raw")
+            >>> np.load(file).files
+            ['t_raw']
+        """
+        from isoparam.checkpoints.export import export
+
+        export(self, Path(path), format, what)
+
+    @property
+    def optimizer_state(self) -> Any:
+        """The state of the optimizer by names of torch, for `from_neutral`: a loop of your own goes on from here.
+
+        Example:
+            >>> import isoparam as iso
+            >>> run = iso.train(iso.problems.get("linkage"), backend="torch", optimizer=iso.Adam(), steps=7)
+            >>> {entry: array.shape for entry, array in run.optimizer_state.entries["t"].items()}
+            {'step': (), 'exp_avg': (), 'exp_avg_sq': ()}
+        """
+        from isoparam.handover import from_snapshot
+
+        return from_snapshot(self.optimizer, self.checkpoint, tuple(self.raw))
 
     def summary(self) -> str:
         """The run in a few lines, for a terminal."""

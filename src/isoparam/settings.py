@@ -6,7 +6,7 @@ from typing import Any
 from isoparam.arguments import check_dtype, check_schedule, check_tolerance, whole
 from isoparam.errors import BackendError, SpecError
 from isoparam.optimizers import LBFGS, Optimizer, as_optimizer
-from isoparam.plan import METHODS, Plan, columns, layout
+from isoparam.plan import METHODS, Layout, Plan, columns, layout
 from isoparam.problem import Problem, Recipe
 
 DEVICES = ("cpu", "cuda", "gpu")
@@ -51,8 +51,10 @@ def plan_for(
     check_method(method, optimizer)
     if dtype == "bfloat16" and isinstance(optimizer, LBFGS):
         raise SpecError("dtype='bfloat16' with LBFGS: gradients of 8 bits have no curvature left; use float32 or float64")
+    laid_out = layout(problem.shapes, problem.specs, method)
+    _check_shapes(as_optimizer(optimizer), laid_out)
     return Plan(
-        layout=layout(problem.shapes, problem.specs, method),
+        layout=laid_out,
         columns=columns(problem.shapes, problem.specs, record),
         optimizer=as_optimizer(optimizer),
         dtype=dtype,
@@ -61,6 +63,17 @@ def plan_for(
         batch_size=problem.batch_size,
         seed=whole("seed", seed, least=0),
     )
+
+
+def _check_shapes(optimizer: Optimizer, laid_out: Layout) -> None:
+    """Raise SpecError for a parameter of a shape that the optimizer cannot train, with its name."""
+    if optimizer.elementwise or isinstance(optimizer, LBFGS):
+        return
+    for entry in (entry for group in laid_out.groups for entry in group.entries if entry.start < entry.stop):
+        try:
+            optimizer.slots(entry.raw_shape)
+        except SpecError as error:
+            raise SpecError(f"{entry.name!r}: {error}") from None
 
 
 def length_for(recipe: Recipe | None, steps: int | None, tol_grad: float | None) -> tuple[int, float | None]:
@@ -90,7 +103,7 @@ def check_problem(problem: Any) -> None:
         raise SpecError(f"problem={problem!r} must be an isoparam.Problem; write isoparam.problems.get('scalar'), for instance")
 
 
-def check_settings(problem: Any, schedule: Any, numerics: str, checkpoint_dir: str | None) -> None:
+def check_settings(problem: Any, schedule: Any, numerics: str) -> None:
     """Raise SpecError or BackendError for a problem that is none, and for what is not available yet."""
     check_problem(problem)
     check_schedule(schedule)
@@ -98,5 +111,3 @@ def check_settings(problem: Any, schedule: Any, numerics: str, checkpoint_dir: s
         raise SpecError(f"unknown numerics={numerics!r}; choose 'fast'")
     if numerics == "exact":
         raise BackendError("numerics='exact' is not available yet; use numerics='fast'")
-    if checkpoint_dir is not None:
-        raise SpecError(f"checkpoint_dir={checkpoint_dir!r}: checkpoints are not available yet; leave it None")

@@ -1,28 +1,23 @@
-"""train(problem, backend=...): the same loop of chunks around either backend, and everything that ends a run."""
+"""train(problem, backend=...): what is asked for, checked, and the loop of a backend set going."""
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from time import perf_counter
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
-import numpy as np
-
+from isoparam.arguments import whole
 from isoparam.backends import load
-from isoparam.errors import NonFiniteError, SpecError
+from isoparam.checkpoints.keeper import Keeper, keeper_for
+from isoparam.errors import SpecError
+from isoparam.fit import Callback, fit
 from isoparam.optimizers import Optimizer
-from isoparam.plan import Plan, Rows, history
+from isoparam.plan import Plan
 from isoparam.problem import Problem
 from isoparam.reads import check_reads
-from isoparam.run import Run, Stopped
-from isoparam.saturation import Saturation
+from isoparam.run import Run
+from isoparam.session import Goal, Leg, Session
 from isoparam.settings import check_settings, length_for, plan_for
-from isoparam.stall import warn_of_stall
-
-CHUNK_SECONDS = 0.2
-FIRST_CHUNK = 16
-GROWTH = 64  # at most this much longer than the chunk before
-
-Callback = Callable[[dict[str, Any]], Any]
 
 
 def train(
@@ -39,7 +34,9 @@ def train(
     record_every: int = 1,
     callbacks: Sequence[Callback] = (),
     tol_grad: float | None = None,
-    checkpoint_dir: str | None = None,
+    checkpoint_dir: str | Path | None = None,
+    checkpoint_every: int | None = None,
+    skip_nonfinite: int = 10,
     progress: bool = False,
     method: Literal["transform", "projected"] = "transform",
 ) -> Run:
@@ -62,7 +59,12 @@ def train(
         callbacks: each is called as `callback(row)` with every kept row, in order; a true result stops the run before
             the update of that row. Rows are read once per chunk of up to 0.2 s, so calls come in bursts.
         tol_grad: stop before the update of the first step whose gradient norm (`grad_norm` of the history) is at most this.
-        checkpoint_dir: not available yet.
+        checkpoint_dir: save the run here as it goes on and at its end, for `isoparam.resume`; a new directory. A state is
+            saved once the step after it has shown a finite loss and gradient.
+        checkpoint_every: save every so many steps; None: about once a minute.
+        skip_nonfinite: steps in a row whose loss or gradient is not finite that are skipped: nothing is updated, and the
+            next batch comes. One more ends the run; 0 ends it at the first. Without batches or variables every step is the
+            same, and the first ends it.
         progress: show a bar with the loss and up to four constrained values.
         method: "transform" trains raw, whose value is always inside. "projected" trains the value itself and moves it
             after each step to the nearest point of the closed set (`project`), so that it can lie on the border, at the
@@ -78,9 +80,13 @@ def train(
             method="projected" with LBFGS.
         DomainError: for a start outside its set or on its border, in the dtype of the run.
         BackendError: for a backend, loss or device that is not there.
-        NonFiniteError: for a loss or gradient that became nan or inf; `.run` is the last good state.
+        NonFiniteError: for losses or gradients that stay nan or inf; `.run` is the last good state.
+        CheckpointError: for a checkpoint_dir that cannot be written, or that holds a checkpoint already.
+        Interrupted: on Ctrl-C, a KeyboardInterrupt; `.run` is the state of the last chunk, which is saved too.
 
     Warns:
+        NonFiniteWarning: once, at the first step that is skipped; `skipped` of the run counts them.
+        CheckpointWarning: where the run could not be saved on its way, as on a full disk; it goes on.
         SaturationWarning: once per parameter whose gradient has underflowed to exactly 0.
         StallWarning: where LBFGS stood still at the end of its steps.
 
@@ -91,166 +97,59 @@ def train(
         0.9
     """
     begun = perf_counter()
-    check_settings(problem, schedule, numerics, checkpoint_dir)
-    if not isinstance(callbacks, Sequence) or not all(map(callable, callbacks)):
-        raise SpecError(f"callbacks={callbacks!r} must be a tuple of functions; write callbacks=(f,)")
+    check_settings(problem, schedule, numerics)
+    callbacks = check_callbacks(callbacks)
+    record = record if record is None or isinstance(record, str) else tuple(record)
     steps, tol_grad = length_for(problem.recipe, steps, tol_grad)
     plan = plan_for(problem, optimizer, seed, dtype, device, record, record_every, method)
+    goal = Goal(steps, tol_grad, whole("skip_nonfinite", skip_nonfinite, least=0))
+    keeper = keeper_for(checkpoint_dir, checkpoint_every, resumed=False)
+    asked = {"optimizer": plan.optimizer, "seed": plan.seed, "dtype": plan.dtype, "device": device}
+    asked |= {"record": record, "record_every": plan.record_every, "method": method}
+    return launch(problem, backend, plan, asked, goal, keeper, callbacks, progress, begun, Leg(), None)
+
+
+def check_callbacks(callbacks: Any) -> tuple[Callback, ...]:
+    """The callbacks as a tuple; SpecError for anything but functions."""
+    if not isinstance(callbacks, Sequence) or not all(map(callable, callbacks)):
+        raise SpecError(f"callbacks={callbacks!r} must be a tuple of functions; write callbacks=(f,)")
+    return tuple(callbacks)
+
+
+def launch(
+    problem: Problem, backend: str, plan: Plan, asked: dict[str, Any], goal: Goal, keeper: Keeper | None,
+    callbacks: tuple[Callback, ...], progress: bool, begun: float, leg: Leg, take_up: Callable[[Any], None] | None,
+) -> Run:  # fmt: skip
+    """Make the loop of a backend and run it: what `train` and `resume` share.
+
+    Args:
+        problem: what is trained.
+        backend: where.
+        plan: the settings.
+        asked: the settings as they were asked for.
+        goal: what ends the run.
+        keeper: what saves it, if anything.
+        callbacks: see `train`.
+        progress: whether to show a bar.
+        begun: the clock at the begin.
+        leg: where the run begins.
+        take_up: puts the loop into the state in which it goes on; None: it begins.
+    """
     implementation = load(backend).train
     where = {"dtype": plan.dtype, "device": plan.device, "method": plan.layout.method}
     check_reads(
         problem, backend, lambda probe: implementation.evaluate(probe, implementation.start(probe, plan.seed, **where), **where)
     )
     loop = implementation.Loop(problem, plan)
+    if take_up is not None:
+        take_up(loop)
     loop.advance(0)  # compiles
-    loop.values()
-    session = _Session(problem, backend, plan, implementation.versions(), begun, perf_counter() - begun)
-    return _fit(loop, session, steps, tol_grad, tuple(callbacks), _bar(progress, problem, steps))
-
-
-class _Session:
-    """What a run gathers on its way, and the `Run` made of it."""
-
-    def __init__(
-        self, problem: Problem, backend: str, plan: Plan, versions: dict[str, str], begun: float, compiling: float
-    ) -> None:
-        self.problem, self.backend, self.plan, self.versions = problem, backend, plan, versions
-        self.begun, self.compiling = begun, compiling
-        self.saturation = Saturation(plan.layout, problem.specs)
-        self.parts: list[dict[str, np.ndarray]] = [self.rows(0, self.nothing())]
-
-    def nothing(self) -> Rows:
-        """What a chunk of no steps records."""
-        none = np.empty(0, self.plan.history_dtype)
-        return Rows(none, none, none.reshape(0, sum(column.width for column in self.plan.columns)))
-
-    def rows(self, first: int, rows: Rows) -> dict[str, np.ndarray]:
-        """The recorded rows of a chunk that began at step `first`, by name."""
-        every, last = self.plan.record_every, first + len(rows.loss)
-        kept = slice(-first % every, None, every)
-        steps = np.arange(first, last)[kept]
-        return history(self.plan.columns, steps, rows.loss[kept], rows.grad_norm[kept], rows.columns)
-
-    def finish(self, loop: Any, stopped: Stopped) -> Run:
-        """The run as it stands."""
-        state = loop.state()
-        return Run(
-            values=loop.values(),
-            raw=self.plan.layout.unflatten(state["raw"]),
-            variables=state["variables"],
-            history={name: np.concatenate([part[name] for part in self.parts]) for name in self.parts[0]},
-            problem=self.problem.name,
-            backend=self.backend,
-            steps=int(state["step"]),
-            stopped=stopped,
-            optimizer=self.plan.optimizer,
-            seed=self.plan.seed,
-            dtype=self.plan.dtype,
-            method=self.plan.layout.method,
-            versions=self.versions,
-            seconds=perf_counter() - self.begun,
-            compile_seconds=self.compiling,
-        )
-
-
-class _Stop(NamedTuple):
-    """Why and before which update a run ends."""
-
-    step: int
-    reason: Stopped
-
-
-def _fit(loop: Any, session: _Session, steps: int, tol_grad: float | None, callbacks: tuple[Callback, ...], bar: Any) -> Run:
-    """Run chunk after chunk. A chunk that holds a reason to stop is replayed from its start up to that step."""
-    done, size = 0, FIRST_CHUNK
-    before = [loop.state()]
-    with bar as show:
-        while done < steps:
-            count = min(size, steps - done, session.plan.capacity)
-            clock = perf_counter()
-            rows = loop.advance(count)
-            elapsed = perf_counter() - clock
-            kept = session.rows(done, rows)
-            stop = _earliest(rows, kept, done, tol_grad, callbacks)
-            if stop is None and done + count == steps and not np.isfinite(loop.state()["raw"]).all():
-                stop = _Stop(steps, "non_finite")  # no further row would show what the last update did
-            if stop is not None:
-                return _end(loop, session, before, kept, stop)
-            session.parts.append(kept)
-            done += count
-            size = _next_size(count, elapsed)
-            before = [before[-1], loop.state()]
-            session.saturation.look(loop, before[-1]["raw"])
-            if show is not None:
-                show(done, float(rows.loss[-1]), loop.values())
-    run = session.finish(loop, "steps")
-    warn_of_stall(session.plan, run.history["loss"], run.history["grad_norm"], tol_grad)
-    return run
-
-
-def _earliest(
-    rows: Rows, kept: dict[str, np.ndarray], first: int, tol_grad: float | None, callbacks: tuple[Callback, ...]
-) -> _Stop | None:
-    """The first step of a chunk at which the run must end, and why. Callbacks see the rows up to it."""
-    stop = None
-    bad = np.flatnonzero(~(np.isfinite(rows.loss) & np.isfinite(rows.grad_norm)))
-    if len(bad):
-        stop = _Stop(first + int(bad[0]), "non_finite")
-    if tol_grad is not None:
-        small = np.flatnonzero(rows.grad_norm <= tol_grad)
-        if len(small) and (stop is None or first + small[0] < stop.step):
-            stop = _Stop(first + int(small[0]), "tol_grad")
-    for i, step in enumerate(kept["step"] if callbacks else ()):
-        if stop is not None and (step > stop.step or (step == stop.step and stop.reason == "non_finite")):
-            break
-        row = {name: column[i] for name, column in kept.items()}
-        answers = [callback(row) for callback in callbacks]  # every callback sees the row
-        if any(answers):
-            return stop if stop is not None and stop.step == step else _Stop(int(step), "callback")
-    return stop
-
-
-def _end(loop: Any, session: _Session, before: list[Any], kept: dict[str, np.ndarray], stop: _Stop) -> Run:
-    """Put the loop into the state in which the run ends, and make the `Run` or the error."""
-    if stop.reason != "non_finite":
-        _replay(loop, before, stop.step)
-        _keep(session, kept, stop.step)
-        session.saturation.look(loop, loop.state()["raw"])
-        return session.finish(loop, stop.reason)
-    _replay(loop, before, stop.step)
-    seen = loop.look()
-    guilty = next((name for name, grad in seen.grads.items() if not np.isfinite(grad).all()), None)
-    last_good = max(0, stop.step - 1)
-    _replay(loop, before, last_good)
-    _keep(session, kept, last_good if stop.step else -1)
-    run = session.finish(loop, "non_finite")
-    raise NonFiniteError(_non_finite(seen, stop.step, guilty), step=stop.step, parameter=guilty, run=run)
-
-
-def _replay(loop: Any, before: list[Any], step: int) -> None:
-    """Run again, by the same program, from the last kept state at or before `step`."""
-    state = next(state for state in reversed(before) if state["step"] <= step)
-    loop.load(state)
-    loop.advance(step - int(state["step"]))
-
-
-def _keep(session: _Session, kept: dict[str, np.ndarray], last: int) -> None:
-    wanted = kept["step"] <= last
-    session.parts.append({name: column[wanted] for name, column in kept.items()})
-
-
-def _non_finite(seen: Any, step: int, guilty: str | None) -> str:
-    gradient = f"the gradient of {guilty!r} is not finite" if guilty else "no gradient is non-finite by itself"
-    lost = "" if step else "; nothing was updated"
-    return (
-        f"loss {float(seen.loss)} at step {step}, and {gradient}{lost}. error.run is the last good state; try a smaller lr, "
-        f"a start further inside, or a loss that is finite at the border"
-    )
-
-
-def _next_size(count: int, elapsed: float) -> int:
-    """Steps of the next chunk: towards CHUNK_SECONDS, at most GROWTH times this one."""
-    return max(1, min(count * GROWTH, int(count * CHUNK_SECONDS / max(elapsed, 1e-9))))
+    values = loop.values()
+    compiling = perf_counter() - begun
+    session = Session(problem, backend, plan, asked, goal, keeper, leg, implementation.versions(), begun, compiling)
+    if keeper is not None:  # a directory that cannot be written is told before the work is done
+        keeper.save(session.snapshot(loop.state(), values, "running"), session.history())
+    return fit(loop, session, callbacks, _bar(progress, problem, goal.steps))
 
 
 def _bar(progress: bool, problem: Problem, steps: int) -> AbstractContextManager[Any]:

@@ -7,6 +7,7 @@ from jax_impl import compose as _compose  # noqa: F401
 from jax_impl import contests as _contests  # noqa: F401  isoparam reaches these as attributes
 from jax_impl import correlation as _correlation  # noqa: F401
 from jax_impl import covariance as _covariance  # noqa: F401
+from jax_impl import exports as _exports  # noqa: F401
 from jax_impl import norms as _norms  # noqa: F401
 from jax_impl import pitfalls as _pitfalls  # noqa: F401
 from jax_impl import planes as _planes  # noqa: F401
@@ -23,6 +24,7 @@ from jax_impl import triangles as _triangles  # noqa: F401
 from jax_impl import vector as _vector  # noqa: F401
 from jax_impl.attach import attach, detach
 from jax_impl.bridges import as_bijector, as_constraint, as_transform, spec_of
+from jax_impl.handover import from_neutral, to_neutral
 from jax_impl.importers import import_state, load_values
 from jax_impl.module import Constrained, values
 from jax_impl.monitor import Monitor
@@ -47,6 +49,7 @@ __all__ = [
     "contains",
     "detach",
     "forward",
+    "from_neutral",
     "import_state",
     "initial",
     "inverse",
@@ -57,6 +60,7 @@ __all__ = [
     "project",
     "raw_shape",
     "spec_of",
+    "to_neutral",
     "unconstrain",
     "values",
 ]

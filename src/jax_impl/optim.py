@@ -1,32 +1,38 @@
 """Optimizers: genuine optax transformations, and the same updates as functions of one array, in torch's order of operations."""
 
+from collections.abc import Sequence
+from math import prod
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
+from jax.experimental.sparse import BCOO
+from jax.flatten_util import ravel_pytree
 
 from isoparam.arguments import check_schedule
 from isoparam.errors import SpecError
-from isoparam.optimizers import LBFGS, SGD, Adam, AdamW, Optimizer, as_optimizer
+from isoparam.optimizers import LBFGS, Optimizer, Slot, as_optimizer
+from isoparam.plan import Part
+from isoparam.schedules import Schedule
 from jax_impl import lbfgs
+from jax_impl.optimizers import STEPS
 
 State = dict[str, Any]
-Elementwise = SGD | Adam | AdamW
 
 
 class OptaxState(NamedTuple):
-    """State of `optimizer`: the count of updates, and one tree per buffer, by torch's names.
+    """State of `optimizer`: the count of updates of each parameter, and one tree per buffer, by torch's names.
 
     # No twin: torch's optimizer keeps its state to itself; optax hands it to the caller.
     """
 
-    step: Array
+    step: Any
     buffers: dict[str, Any]
 
 
-def optimizer(spec: Optimizer, params: Any = None, schedule: None = None) -> Any:
+def optimizer(spec: Optimizer, params: Any = None, schedule: Schedule | None = None) -> Any:
     """The optimizer of the framework that does what the spec says.
 
     # twin: torch's optimizer holds the parameters and needs them here; optax's is given them at each update.
@@ -37,9 +43,10 @@ def optimizer(spec: Optimizer, params: Any = None, schedule: None = None) -> Any
         schedule: learning rates over the steps; none are available yet.
 
     Returns:
-        An `optax.GradientTransformation` for any pytree, with the meaning of torch.optim: give `update` the params too
-        where the spec has weight decay. For `LBFGS` it is optax's own `optax.lbfgs`, whose `update` does one move and takes
-        `params`, and with a line search `value`, `grad` and `value_fn`; `LBFGS` says where it differs from torch's.
+        An `optax.GradientTransformation` for any pytree, with the meaning of torch.optim. Its `update` takes the params too:
+        the change that it gives back then leads to the very numbers of torch's step, but for a last rounding where a parameter
+        more than doubles or halves. A gradient of None leaves its parameter and its state as they are.
+        One `update` of `LBFGS` is one `.step()` of torch: several moves on one loss, which is given as `value_fn=` of params.
 
     Raises:
         SpecError: for something that is no optimizer spec.
@@ -55,54 +62,57 @@ def optimizer(spec: Optimizer, params: Any = None, schedule: None = None) -> Any
     as_optimizer(spec)
     check_schedule(schedule)
     if isinstance(spec, LBFGS):
-        return _optax_lbfgs(spec)
+        return _lbfgs(spec)
 
     def init(params: Any) -> OptaxState:
-        buffers = {name: jax.tree.map(jnp.zeros_like, params) for name in _buffers(spec)}
-        return OptaxState(jnp.zeros((), jnp.int32), buffers)
+        leaves, tree = jax.tree.flatten(params)
+        return _packed([init_state(spec, leaf) for leaf in leaves], tree)
 
     def update(updates: Any, state: OptaxState, params: Any = None) -> tuple[Any, OptaxState]:
-        if spec.weight_decay and params is None:
-            raise SpecError(f"{spec} needs the parameters for its weight decay; write update(grads, state, params)")
-        grads, tree = jax.tree.flatten(updates)
-        leaves: list[Any] = [None] * len(grads) if params is None else tree.flatten_up_to(params)
-        buffers = {name: tree.flatten_up_to(buffer) for name, buffer in state.buffers.items()}
-        count = state.step + 1
-        changes, after = [], {name: [] for name in buffers}
-        for i, (leaf, grad) in enumerate(zip(leaves, grads, strict=True)):
-            change, own = _change(spec, leaf, grad, count, {name: buffer[i] for name, buffer in buffers.items()})
-            if isinstance(spec, AdamW) and spec.weight_decay:
-                change = change - (spec.lr * spec.weight_decay) * leaf
-            changes.append(change)
-            for name in after:
-                after[name].append(own[name])
-        trees = {name: tree.unflatten(buffer) for name, buffer in after.items()}
-        return tree.unflatten(changes), OptaxState(count, trees)
+        if spec.reads_params and params is None:
+            raise SpecError(f"{spec} needs the parameters themselves; write update(grads, state, params)")
+        grads, tree = jax.tree.flatten(updates, is_leaf=_is_gradient)
+        leaves = [_zeros(grad) for grad in grads] if params is None else tree.flatten_up_to(params)
+        states = _unpacked(state, tree)
+        after = [step(spec, *each) for each in zip(leaves, grads, states, strict=True)]
+        changes = [None if new is None else new - leaf for (new, _), leaf in zip(after, leaves, strict=True)]
+        return tree.unflatten(changes), _packed([own for _, own in after], tree)
 
     return optax.GradientTransformation(init, update)  # pyright: ignore[reportArgumentType]
 
 
-def _optax_lbfgs(spec: LBFGS) -> Any:
-    search = None
-    if spec.line_search_fn is not None:
-        search = optax.scale_by_zoom_linesearch(
-            spec.evaluations, slope_rtol=lbfgs.DECREASE, curv_rtol=lbfgs.CURVATURE, initial_guess_strategy="one"
-        )
-    return optax.lbfgs(spec.lr, spec.history_size, linesearch=search)
+def init_state(spec: Optimizer, params: Array, parts: Sequence[Part] | None = None) -> State:
+    """The state before the first update: "step" (0), and one array per buffer, by torch's names.
 
+    Args:
+        spec: the optimizer.
+        params: the parameter; or all parameters as one vector, for LBFGS and with parts.
+        parts: the parameters within a vector. Where an update is not elementwise, every buffer is then a vector too: those of
+            the parameters, one after the other.
 
-def init_state(spec: Optimizer, params: Array) -> State:
-    """The state before the first update: "step" (0), and one array per buffer, by torch's names, as large as params.
-
-    Of LBFGS, which takes a vector, it is that of `lbfgs.init_state`.
+    Returns:
+        The state; of LBFGS that of `lbfgs.init_state`.
     """
     if isinstance(spec, LBFGS):
         return lbfgs.init_state(spec, params)
-    return {"step": jnp.zeros((), jnp.int32)} | {name: jnp.zeros_like(params) for name in _buffers(spec)}
+    count = {"step": jnp.zeros((), jnp.int32)}
+    if parts is None or spec.elementwise:
+        return count | {name: _buffer(slot, params) for name, slot in spec.slots(params.shape).items()}
+    state: dict[str, list[Array]] = {}
+    for part in parts:
+        for name, slot in spec.slots(part.shape).items():
+            state.setdefault(name, []).append(_buffer(slot, params).reshape(-1))
+    return count | {name: jnp.concatenate(buffers) for name, buffers in state.items()}
 
 
 def update(
-    spec: Optimizer, params: Array, loss: Array, grads: Array, state: State, objective: lbfgs.Objective
+    spec: Optimizer,
+    params: Array,
+    loss: Array,
+    grads: Array,
+    state: State,
+    objective: lbfgs.Objective,
+    parts: Sequence[Part],
 ) -> tuple[Array, State]:
     """One update of any optimizer.
 
@@ -113,80 +123,100 @@ def update(
         grads: the gradient there, a vector.
         state: from `init_state` or the update before.
         objective: (loss, gradient) at any vector; only LBFGS calls it.
+        parts: the parameters within the vector.
 
     Returns:
         params and state after the update.
     """
     if isinstance(spec, LBFGS):
         return lbfgs.step(spec, params, loss, grads, state, objective)
-    return step(spec, params, grads, state)
+    if spec.elementwise:
+        return step(spec, params, grads, state)
+    taken = dict.fromkeys(state, 0)
+    after: dict[str, list[Array]] = {"params": []} | {name: [] for name in state}
+    for part in parts:
+        buffers = {}
+        for name, slot in spec.slots(part.shape).items():
+            first = taken[name]
+            taken[name] = first + prod(slot.shape)
+            buffers[name] = state[name][first : taken[name]].reshape(slot.shape)
+        here, slope = (vector[part.start : part.stop].reshape(part.shape) for vector in (params, grads))
+        new, kept = step(spec, here, slope, {"step": state["step"], **buffers})
+        for name, array in {"params": new, **kept}.items():
+            after[name].append(array.reshape(-1))
+    whole = {name: jnp.concatenate(arrays) for name, arrays in after.items() if name != "step"}
+    return whole.pop("params"), {"step": state["step"] + 1, **whole}
 
 
-def step(spec: Elementwise, params: Array, grads: Array, state: State) -> tuple[Array, State]:
+def step(spec: Optimizer, params: Array, grads: Array | None, state: State) -> tuple[Array, State]:
     """One update of an optimizer that needs nothing but the gradient.
 
     # twin: torch updates params and buffers in place, JAX returns new ones; same operations in the same order.
 
     Args:
         spec: the optimizer.
-        params: the parameters as one array of any shape; the update is elementwise.
-        grads: the gradient, of the same shape.
+        params: the parameter, an array of any shape.
+        grads: the gradient, of the same shape; None for none: the parameter then waits, and its count of steps with it.
         state: from `init_state` or the step before.
 
     Returns:
         params and state after the update.
     """
+    if grads is None:
+        return params, state
     count = state["step"] + 1
-    change, buffers = _change(spec, params, grads, count, {name: state[name] for name in _buffers(spec)})
-    if isinstance(spec, AdamW) and spec.weight_decay:
-        params = params * (1 - spec.lr * spec.weight_decay)
-    return params + change, {"step": count, **buffers}
-
-
-def _buffers(spec: Elementwise) -> tuple[str, ...]:
-    if isinstance(spec, SGD):
-        return ("momentum_buffer",) if spec.momentum else ()
-    return ("exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if spec.amsgrad else ()))
-
-
-def _change(spec: Elementwise, params: Any, grads: Array, count: Array, buffers: State) -> tuple[Array, State]:
-    """What is added to the parameters, but for the decay of AdamW, and the buffers after it."""
     if spec.maximize:
         grads = -grads
-    if spec.weight_decay and not isinstance(spec, AdamW):
-        grads = grads + spec.weight_decay * params
-    return _sgd(spec, grads, count, buffers) if isinstance(spec, SGD) else _adam(spec, grads, count, buffers)
+    buffers = {name: buffer for name, buffer in state.items() if name != "step"}
+    with jax.enable_x64(True):  # what depends on the step alone is computed in float64, and rounded once
+        params, after = STEPS[type(spec)](spec, params, grads, buffers, count.astype(jnp.float64))
+    return params, {"step": count, **after}
 
 
-def _sgd(spec: SGD, grads: Array, count: Array, buffers: State) -> tuple[Array, State]:
-    if not spec.momentum:
-        return -spec.lr * grads, buffers
-    buffer = buffers["momentum_buffer"] * spec.momentum + (1 - spec.dampening) * grads
-    if spec.dampening:
-        buffer = jnp.where(count == 1, grads, buffer)  # the first gradient enters undamped
-    along = grads + spec.momentum * buffer if spec.nesterov else buffer
-    return -spec.lr * along, {"momentum_buffer": buffer}
+def _lbfgs(spec: LBFGS) -> Any:
+    """LBFGS as a transformation, over all parameters as one vector."""
+
+    def init(params: Any) -> Any:
+        return lbfgs.init_state(spec, ravel_pytree(params)[0])
+
+    def update(updates: Any, state: Any, params: Any = None, *, value: Any = None, value_fn: Any = None, **extra: Any) -> Any:
+        if params is None:
+            raise SpecError(f"{spec} needs the parameters themselves; write update(grads, state, params, value_fn=...)")
+        start, unravel = ravel_pytree(params)
+        own = None if value_fn is None else jax.value_and_grad(lambda flat: value_fn(unravel(flat), **extra))
+        if own is None and (spec.max_iter > 1 or spec.line_search_fn is not None):
+            raise SpecError(
+                f"{spec} moves several times; write update(grads, state, params, value_fn=loss), or LBFGS(max_iter=1)"
+            )
+        objective = (lambda flat: (jnp.zeros((), flat.dtype), jnp.zeros_like(flat))) if own is None else own
+        loss = objective(start)[0] if value is None else jnp.asarray(value, start.dtype)
+        after, state = lbfgs.step(spec, start, loss, ravel_pytree(updates)[0], state, objective)
+        return unravel(after - start), state
+
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
-def _adam(spec: Adam | AdamW, grads: Array, count: Array, buffers: State) -> tuple[Array, State]:
-    first = _lerp(buffers["exp_avg"], grads, 1 - spec.betas[0])
-    second = buffers["exp_avg_sq"] * spec.betas[1] + (1 - spec.betas[1]) * grads * grads
-    after = {"exp_avg": first, "exp_avg_sq": second}
-    if spec.amsgrad:
-        second = after["max_exp_avg_sq"] = jnp.maximum(buffers["max_exp_avg_sq"], second)
-    size, root = _corrections(spec, count, grads.dtype)
-    return (-size * first) / (jnp.sqrt(second) / root + spec.eps), after
+def _buffer(slot: Slot, params: Array) -> Array:
+    return jnp.full(slot.shape, slot.fill, params.dtype if slot.dtype is None else slot.dtype)
 
 
-def _lerp(start: Array, end: Array, weight: float) -> Array:
-    """As torch.lerp, which starts from the nearer end."""
-    return start + weight * (end - start) if weight < 0.5 else end - (end - start) * (1 - weight)
+def _is_gradient(leaf: Any) -> bool:
+    return leaf is None or isinstance(leaf, BCOO)
 
 
-def _corrections(spec: Adam | AdamW, count: Array, dtype: Any) -> tuple[Array, Array]:
-    """lr/(1 - beta1^t) and sqrt(1 - beta2^t), in float64 whatever the parameters are, rounded once."""
-    with jax.enable_x64(True):
-        t = count.astype(jnp.float64)
-        size = spec.lr / (1 - spec.betas[0] ** t)
-        root = jnp.sqrt(1 - spec.betas[1] ** t)
-        return size.astype(dtype), root.astype(dtype)
+def _zeros(grad: Any) -> Any:
+    """Parameters to count the change from, where none are given."""
+    return None if grad is None else jnp.zeros(grad.shape, grad.dtype)
+
+
+def _packed(states: list[State], tree: Any) -> OptaxState:
+    """The states of all parameters as one tree per name, with None where a parameter has no such buffer."""
+    names = dict.fromkeys(name for state in states for name in state if name != "step")
+    trees = {name: tree.unflatten([state.get(name) for state in states]) for name in names}
+    return OptaxState(tree.unflatten([state.get("step") for state in states]), trees)
+
+
+def _unpacked(state: OptaxState, tree: Any) -> list[State]:
+    columns = {name: tree.flatten_up_to(buffer) for name, buffer in {"step": state.step, **state.buffers}.items()}
+    rows = zip(*columns.values(), strict=True)
+    return [{name: entry for name, entry in zip(columns, row, strict=True) if entry is not None} for row in rows]

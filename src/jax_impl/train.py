@@ -66,18 +66,22 @@ class Loop:
         self.load({"step": 0, "raw": plan.layout.flatten(raw), "slots": {}})
 
     def state(self) -> dict[str, Any]:
-        """A copy on the host: "step", "raw" (flat), "slots" (the optimizer's buffers, flat, by torch's names), "variables"."""
+        """A copy on the host: "step", "updates", "raw" (flat), "slots" (buffers of the optimizer, flat, by torch's names),
+        "variables". A step that was skipped is no update.
+        """
         slots = {name: to_numpy(slot) for name, slot in self._slots.items() if name != "step"}
         variables = {name: to_numpy(self._variables[name]) for name in self._names}  # jit sorts a dict
-        return {"step": int(self._slots["step"]), "raw": to_numpy(self._raw), "slots": slots, "variables": variables}
+        counts = {"step": self._step, "updates": int(self._slots["step"])}
+        return {**counts, "raw": to_numpy(self._raw), "slots": slots, "variables": variables}
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Take up a state; missing slots and variables are those of a fresh start."""
+        """Take up a state; missing slots and variables are those of a start, and no step was skipped unless it says that."""
+        self._step = int(state["step"])
         with setting(self._plan.dtype, self._plan.device):
             raw = jnp.array(state["raw"], DTYPES[self._plan.dtype])
-            fresh = init_state(self._plan.optimizer, raw)
+            fresh = init_state(self._plan.optimizer, raw, self._plan.layout.parts)
             slots = {n: jnp.array(s, fresh[n].dtype) for n, s in state["slots"].items()}
-            slots = fresh | slots | {"step": jnp.array(state["step"], jnp.int32)}
+            slots = fresh | slots | {"step": jnp.array(state.get("updates", self._step), jnp.int32)}
             # Committed, as data makes what a chunk returns: otherwise the second chunk would be compiled anew.
             self._raw, self._slots = jax.device_put((raw, slots), device_of(self._plan.device))
             self._variables = variables_of(self._loss, self._plan.dtype, self._plan.device, state.get("variables", {}))
@@ -85,12 +89,13 @@ class Loop:
 
     def advance(self, count: int) -> Rows:
         """Do `count` updates and give back what they recorded: row k is of the state before update k."""
-        first, every = int(self._slots["step"]), self._plan.record_every
+        first, every = self._step, self._plan.record_every
         with setting(self._plan.dtype, self._plan.device):
             carry = self._raw, self._slots, self._variables
             order = self._indices(first, count)
             carry, table, kept = self._program(carry, self._data, order, np.int32(first), np.int32(count))
         self._raw, self._slots, self._variables = carry
+        self._step += count
         view = np.asarray(table)[:count]
         host = view if 2 * count >= self._plan.capacity else view.copy()  # a short view would keep all of the table alive
         skipped = -(-first // every) - first // every  # the first row began before this chunk
@@ -101,11 +106,11 @@ class Loop:
 
     def look(self) -> Evaluation:
         """Values, loss and gradients where the loop stands, for the batch that comes next."""
-        order = self._indices(int(self._slots["step"]), 1)
+        order = self._indices(self._step, 1)
         with setting(self._plan.dtype, self._plan.device):
             batch = _batch(self._data, order, 0)
-            step = self._slots["step"]
-            loss, grads, _, whole = jax.jit(self._objective.__call__)(self._raw, self._variables, batch, step)
+            now = self._raw, self._variables, batch, jnp.int32(self._step)
+            loss, grads, _, whole = jax.jit(self._objective.__call__)(*now)
         shown = self._plan.layout.cut(map(to_numpy, whole))
         return Evaluation(shown, to_numpy(loss), self._plan.layout.unflatten(to_numpy(grads)))
 
@@ -192,13 +197,13 @@ def _chunk(plan: Plan, objective: Objective, carry: Any, data: dict[str, Array],
 
     def one(k: Array, state: Any) -> Any:
         (raw, slots, variables), table = state
-        before = variables, _batch(data, order, k), slots["step"]
+        before = variables, _batch(data, order, k), first + k
         loss, grads, variables, whole = objective(raw, *before)
         norm = norm_of(descent(plan.layout, raw, grads, plan.maximizes), dtype)
         parts = [loss.reshape(1), norm.reshape(1), *(_record(pieces, whole) if every == 1 else ())]
         table = _put(table, parts, k)
         # Another raw is tried with the batch, variables and random numbers of this step.
-        raw, slots = update(plan.optimizer, raw, loss, grads, slots, lambda raw: objective(raw, *before)[:2])
+        raw, slots = update(plan.optimizer, raw, loss, grads, slots, lambda raw: objective(raw, *before)[:2], plan.layout.parts)
         return (projected(plan.layout, raw) if plan.layout.projected else raw, slots, variables), table
 
     if every == 1:

@@ -7,6 +7,7 @@ from torch_impl import compose as _compose  # noqa: F401
 from torch_impl import contests as _contests  # noqa: F401  isoparam reaches these as attributes
 from torch_impl import correlation as _correlation  # noqa: F401
 from torch_impl import covariance as _covariance  # noqa: F401
+from torch_impl import exports as _exports  # noqa: F401
 from torch_impl import norms as _norms  # noqa: F401
 from torch_impl import pitfalls as _pitfalls  # noqa: F401
 from torch_impl import planes as _planes  # noqa: F401
@@ -23,6 +24,7 @@ from torch_impl import triangles as _triangles  # noqa: F401
 from torch_impl import vector as _vector  # noqa: F401
 from torch_impl.attach import attach, detach
 from torch_impl.bridges import as_constraint, as_transform, spec_of
+from torch_impl.handover import from_neutral, to_neutral
 from torch_impl.importers import import_state, load_values
 from torch_impl.module import Constrained, values
 from torch_impl.monitor import Monitor
@@ -46,6 +48,7 @@ __all__ = [
     "contains",
     "detach",
     "forward",
+    "from_neutral",
     "import_state",
     "initial",
     "inverse",
@@ -56,6 +59,7 @@ __all__ = [
     "project",
     "raw_shape",
     "spec_of",
+    "to_neutral",
     "unconstrain",
     "values",
 ]

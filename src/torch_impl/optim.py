@@ -1,35 +1,38 @@
 """Optimizers: genuine torch.optim objects, and the same updates as functions of one array, in torch's order of operations."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor as Array
 
-from isoparam.arguments import check_schedule
 from isoparam.errors import SpecError
-from isoparam.optimizers import LBFGS, SGD, Adam, AdamW, Optimizer, as_optimizer
+from isoparam.optimizers import LBFGS, Optimizer, Slot, as_optimizer
+from isoparam.plan import Part
+from isoparam.schedules import Schedule, as_schedule
 from torch_impl import lbfgs
+from torch_impl.optimizers import STEPS
 
 State = dict[str, Any]
-Elementwise = SGD | Adam | AdamW
 
 
-def optimizer(spec: Optimizer, params: Any = None, schedule: None = None) -> Any:
+def optimizer(spec: Optimizer, params: Any = None, schedule: Schedule | None = None) -> Any:
     """The optimizer of the framework that does what the spec says.
 
     # twin: torch's optimizer holds the parameters and needs them here; optax's is given them at each update.
 
     Args:
         spec: such as `isoparam.Adam(lr=0.01)`.
-        params: what to train: tensors, torch's parameter groups, or a dict of raw tensors.
-        schedule: learning rates over the steps; none are available yet.
+        params: what to train: tensors, torch's parameter groups, or a dict of raw tensors, whose names it keeps.
+        schedule: how the step size changes, such as `isoparam.StepLR(100)`.
 
     Returns:
-        A `torch.optim.SGD`, `Adam`, `AdamW` or `LBFGS`.
+        The optimizer of torch.optim that has the name of the spec; on the CPU its default is the loop over parameters. With a
+        schedule the pair of it and the scheduler of torch.optim.lr_scheduler.
 
     Raises:
-        SpecError: for something that is no optimizer spec, or without params.
+        SpecError: for something that is no optimizer spec or schedule, or without params.
 
     Example:
         >>> import isoparam as iso, torch
@@ -38,25 +41,44 @@ def optimizer(spec: Optimizer, params: Any = None, schedule: None = None) -> Any
         'Adam'
     """
     as_optimizer(spec)
-    check_schedule(schedule)
     if params is None:
         raise SpecError("params=None: torch optimizers hold their parameters; write optimizer(spec, module.parameters())")
-    tensors = list(params.values()) if isinstance(params, Mapping) else params
-    return getattr(torch.optim, type(spec).__name__)(tensors, **vars(spec))
+    tensors = list(params.items()) if isinstance(params, Mapping) else params
+    made = getattr(torch.optim, type(spec).__name__)(tensors, **vars(spec))
+    return made if schedule is None else (made, _scheduler(as_schedule(schedule), made))
 
 
-def init_state(spec: Optimizer, params: Array) -> State:
-    """The state before the first update: "step" (0), and one array per buffer, by torch's names, as large as params.
+def init_state(spec: Optimizer, params: Array, parts: Sequence[Part] | None = None) -> State:
+    """The state before the first update: "step" (0), and one array per buffer, by torch's names.
 
-    Of LBFGS, which takes a vector, it is that of `lbfgs.init_state`.
+    Args:
+        spec: the optimizer.
+        params: the parameter; or all parameters as one vector, for LBFGS and with parts.
+        parts: the parameters within a vector. Where an update is not elementwise, every buffer is then a vector too: those of
+            the parameters, one after the other.
+
+    Returns:
+        The state; of LBFGS that of `lbfgs.init_state`.
     """
     if isinstance(spec, LBFGS):
         return lbfgs.init_state(spec, params)
-    return {"step": 0} | {name: torch.zeros_like(params) for name in _buffers(spec)}
+    if parts is None or spec.elementwise:
+        return {"step": 0} | {name: _buffer(slot, params) for name, slot in spec.slots(tuple(params.shape)).items()}
+    state: dict[str, list[Array]] = {}
+    for part in parts:
+        for name, slot in spec.slots(part.shape).items():
+            state.setdefault(name, []).append(_buffer(slot, params).reshape(-1))
+    return {"step": 0} | {name: torch.cat(buffers) for name, buffers in state.items()}
 
 
 def update(
-    spec: Optimizer, params: Array, loss: Array, grads: Array, state: State, objective: lbfgs.Objective
+    spec: Optimizer,
+    params: Array,
+    loss: Array,
+    grads: Array,
+    state: State,
+    objective: lbfgs.Objective,
+    parts: Sequence[Part],
 ) -> tuple[Array, State]:
     """One update of any optimizer.
 
@@ -67,74 +89,63 @@ def update(
         grads: the gradient there, a vector.
         state: from `init_state` or the update before.
         objective: (loss, gradient) at any vector; only LBFGS calls it.
+        parts: the parameters within the vector.
 
     Returns:
         params and state after the update.
     """
     if isinstance(spec, LBFGS):
         return lbfgs.step(spec, params, loss, grads, state, objective)
-    return step(spec, params, grads, state)
+    if spec.elementwise:
+        return step(spec, params, grads, state)
+    taken = dict.fromkeys(state, 0)
+    for part in parts:
+        buffers = {}
+        for name, slot in spec.slots(part.shape).items():
+            first = taken[name]
+            taken[name] = first + prod(slot.shape)
+            buffers[name] = state[name][first : taken[name]].view(slot.shape)
+        here, slope = (vector[part.start : part.stop].view(part.shape) for vector in (params, grads))
+        step(spec, here, slope, {"step": state["step"], **buffers})
+    state["step"] += 1
+    return params, state
 
 
-def step(spec: Elementwise, params: Array, grads: Array, state: State) -> tuple[Array, State]:
+def step(spec: Optimizer, params: Array, grads: Array | None, state: State) -> tuple[Array, State]:
     """One update of an optimizer that needs nothing but the gradient.
 
     # twin: torch updates params and buffers in place, JAX returns new ones; same operations in the same order.
 
     Args:
         spec: the optimizer.
-        params: the parameters as one array of any shape; the update is elementwise.
-        grads: the gradient, of the same shape.
+        params: the parameter, an array of any shape.
+        grads: the gradient, of the same shape; None for none: the parameter then waits, and its count of steps with it.
         state: from `init_state` or the step before.
 
     Returns:
         params and state after the update.
     """
+    if grads is None:
+        return params, state
     state["step"] += 1
     if spec.maximize:
         grads = -grads
-    if isinstance(spec, SGD):
-        _sgd(spec, params, grads, state)
-    else:
-        _adam(spec, params, grads, state)
+    buffers = {name: buffer for name, buffer in state.items() if name != "step"}
+    params, after = STEPS[type(spec)](spec, params, grads, buffers, float(state["step"]))
+    state.update(after)
     return params, state
 
 
-def _buffers(spec: Elementwise) -> tuple[str, ...]:
-    if isinstance(spec, SGD):
-        return ("momentum_buffer",) if spec.momentum else ()
-    return ("exp_avg", "exp_avg_sq", *(("max_exp_avg_sq",) if spec.amsgrad else ()))
+def _scheduler(schedule: Schedule, made: Any) -> Any:
+    """The scheduler of torch that does what the schedule says; those that it is made of come first, in their order."""
+    settings = dict(vars(schedule))
+    if "schedulers" in settings:
+        settings["schedulers"] = [_scheduler(part, made) for part in settings["schedulers"]]
+    return getattr(torch.optim.lr_scheduler, type(schedule).__name__)(optimizer=made, **settings)
 
 
-def _sgd(spec: SGD, params: Array, grads: Array, state: State) -> None:
-    if spec.weight_decay:
-        grads = grads.add(params, alpha=spec.weight_decay)
-    if spec.momentum:
-        buffer = state["momentum_buffer"]
-        if state["step"] == 1:
-            buffer.copy_(grads)  # the first gradient enters undamped
-        else:
-            buffer.mul_(spec.momentum).add_(grads, alpha=1 - spec.dampening)
-        grads = grads.add(buffer, alpha=spec.momentum) if spec.nesterov else buffer
-    params.add_(grads, alpha=-spec.lr)
-
-
-def _adam(spec: Adam | AdamW, params: Array, grads: Array, state: State) -> None:
-    first, second = state["exp_avg"], state["exp_avg_sq"]
-    if spec.weight_decay:
-        if isinstance(spec, AdamW):
-            params.mul_(1 - spec.lr * spec.weight_decay)
-        else:
-            grads = grads.add(params, alpha=spec.weight_decay)
-    first.lerp_(grads, 1 - spec.betas[0])
-    second.mul_(spec.betas[1]).addcmul_(grads, grads, value=1 - spec.betas[1])
-    if spec.amsgrad:
-        second = torch.maximum(state["max_exp_avg_sq"], second, out=state["max_exp_avg_sq"])
-    size, root = _corrections(spec, float(state["step"]))
-    params.addcdiv_(first, second.sqrt().div_(root).add_(spec.eps), value=-size)
-
-
-def _corrections(spec: Adam | AdamW, count: float) -> tuple[float, float]:
-    """lr/(1 - beta1^t) and sqrt(1 - beta2^t), in float64 whatever the parameters are."""
-    size = spec.lr / (1 - spec.betas[0] ** count)
-    return size, (1 - spec.betas[1] ** count) ** 0.5
+def _buffer(slot: Slot, params: Array) -> Array:
+    """A fresh buffer; the numbers that torch keeps in float32 stay on the host, where it reads them."""
+    if slot.dtype is not None:
+        return torch.full(slot.shape, slot.fill, dtype=getattr(torch, slot.dtype))
+    return torch.full(slot.shape, slot.fill, dtype=params.dtype, device=params.device)

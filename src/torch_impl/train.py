@@ -60,22 +60,26 @@ class Loop:
         self.load({"step": 0, "raw": plan.layout.flatten(raw), "slots": {}})
 
     def state(self) -> dict[str, Any]:
-        """A copy on the host: "step", "raw" (flat), "slots" (the optimizer's buffers, flat, by torch's names), "variables"."""
+        """A copy on the host: "step", "updates", "raw" (flat), "slots" (buffers of the optimizer, flat, by torch's names),
+        "variables". A step that was skipped is no update.
+        """
         slots = {name: to_numpy(slot) for name, slot in self._slots.items() if name != "step"}
         variables = {name: to_numpy(array) for name, array in self._variables.items()}
-        return {"step": self._slots["step"], "raw": to_numpy(self._raw), "slots": slots, "variables": variables}
+        counts = {"step": self._step, "updates": self._slots["step"]}
+        return {**counts, "raw": to_numpy(self._raw), "slots": slots, "variables": variables}
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Take up a state; missing slots and variables are those of a fresh start."""
+        """Take up a state; missing slots and variables are those of a start, and no step was skipped unless it says that."""
+        self._step = int(state["step"])
         self._raw = torch.tensor(state["raw"], dtype=self._dtype, device=self._device)
-        fresh = init_state(self._plan.optimizer, self._raw)
-        slots = {n: torch.tensor(s, dtype=fresh[n].dtype, device=self._device) for n, s in state["slots"].items()}
-        self._slots: dict[str, Any] = fresh | slots | {"step": int(state["step"])}
+        fresh = init_state(self._plan.optimizer, self._raw, self._plan.layout.parts)
+        slots = {n: torch.tensor(s, dtype=fresh[n].dtype, device=fresh[n].device) for n, s in state["slots"].items()}
+        self._slots: dict[str, Any] = fresh | slots | {"step": int(state.get("updates", self._step))}
         self._variables = variables_of(self._loss, self._plan.dtype, self._plan.device, state.get("variables", {}))
 
     def advance(self, count: int) -> Rows:
         """Do `count` updates and give back what they recorded: row k is of the state before update k."""
-        first, every = self._slots["step"], self._plan.record_every
+        first, every = self._step, self._plan.record_every
         order = self._indices(first, count)
         layout, optimizer = self._plan.layout, self._plan.optimizer
         short = layout.size <= SHORT  # a short gradient is kept whole, and its norms are taken together at the end
@@ -94,17 +98,18 @@ class Loop:
             elif self._pieces and (first + k) % every == 0:
                 torch.cat(self._record(whole), out=next(waiting))
             torch.cat(parts, out=row)
-            update(optimizer, self._raw, loss, grads, self._slots, partial(self._again, before))
+            update(optimizer, self._raw, loss, grads, self._slots, partial(self._again, before), layout.parts)
             if layout.projected:
                 self._raw.copy_(projected(layout, self._raw))
+        self._step += count
         norms = norm_of(table[:, 1:split], self._kept_dtype) if short else table[:, 1]
         columns = (table[:, split:] if every == 1 else kept).cpu().numpy()
         return Rows(table[:, 0].cpu().numpy(), norms.cpu().numpy(), columns[:, self._places])
 
     def look(self) -> Evaluation:
         """Values, loss and gradients where the loop stands, for the batch that comes next."""
-        batch = self._batch(self._indices(self._slots["step"], 1), 0)
-        loss, grads, _, _ = self._objective(self._raw, self._variables, batch, self._slots["step"])
+        batch = self._batch(self._indices(self._step, 1), 0)
+        loss, grads, _, _ = self._objective(self._raw, self._variables, batch, self._step)
         return Evaluation(self.values(), to_numpy(loss), self._plan.layout.unflatten(to_numpy(grads)))
 
     def values(self) -> dict[str, np.ndarray]:

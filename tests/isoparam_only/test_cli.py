@@ -20,7 +20,7 @@ def isoparam(*arguments):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["train", "--help"], ["parity", "-h"], ["problems", "--help"], ["catalogue", "--help"]],
+    [["--help"], ["train", "--help"], ["parity", "-h"], ["resume", "--help"], ["problems", "--help"], ["catalogue", "--help"]],
     ids=" ".join,
 )
 def test_help_fits_80_columns(arguments):
@@ -56,10 +56,12 @@ def test_a_spec_in_full_shows_every_fact(spec):
     [
         (["catalogue", "intervall"], "error: unknown spec 'intervall'; did you mean Interval?\n"),
         (["train", "linkag", "--backend", "torch"], "error: unknown problem 'linkag'; did you mean 'linkage'?\n"),
-        (["train", "scalar", "--backend", "jax", "--lr", "-1"], "error: Adam: lr=-1.0 must be a finite number above 0\n"),
+        (["train", "scalar", "--backend", "jax", "--lr", "-1"], "error: Adam: lr=-1.0 must be a finite number, at least 0\n"),
         (["parity", "scalar", "--json", "/no/such/folder/x.json"], "error: cannot write '/no/such/folder/x.json'"),
+        (["resume", "/no/such/folder", "--backend", "jax"], "error: '/no/such/folder' holds no checkpoint: there is no"),
+        (["train", "scalar", "--backend", "both", "--checkpoint", "runs"], "error: --checkpoint saves one run; give --backend"),
     ],
-    ids=["spec", "problem", "lr", "file"],
+    ids=["spec", "problem", "lr", "file", "resume", "both"],
 )
 def test_an_error_is_one_message_and_code_2(arguments, message):
     done = isoparam(*arguments)

@@ -6,22 +6,75 @@ import pytest
 
 import isoparam as iso
 from isoparam.errors import SpecError
-from isoparam.optimizers import as_optimizer
+from isoparam.optimizers import OPTIMIZERS, as_optimizer
 from isoparam.settings import plan_for
 
 
-@pytest.mark.parametrize("kind", [iso.SGD, iso.Adam, iso.AdamW, iso.LBFGS])
-@pytest.mark.parametrize("lr", [0, -1.0, float("nan"), float("inf"), True, "0.1"])
-def test_lr_must_be_above_zero(kind, lr):
-    with pytest.raises(SpecError, match=r"lr=.* must be a finite number above 0"):
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+@pytest.mark.parametrize("lr", [-1.0, float("nan"), float("inf"), True, "0.1"])
+def test_lr_must_be_at_least_zero(kind, lr):
+    with pytest.raises(SpecError, match=r"lr=.* must be a finite number(, at least| above) 0"):
         kind(lr=lr)
 
 
-@pytest.mark.parametrize("kind", [iso.Adam, iso.AdamW])
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+def test_lr_of_zero_is_that_of_torch(kind):
+    """torch's SparseAdam alone refuses it."""
+    if kind is iso.SparseAdam:
+        with pytest.raises(SpecError, match="SparseAdam: lr=0 must be a finite number above 0"):
+            kind(lr=0)
+    else:
+        assert kind(lr=0).lr == 0.0
+
+
+WITH_BETAS = [kind for kind in OPTIMIZERS if "betas" in vars(kind())]
+
+
+@pytest.mark.parametrize("kind", WITH_BETAS)
 @pytest.mark.parametrize("betas", [(1.0, 0.9), (0.9, -0.1), (0.9,), 0.9, (0.9, "x")])
 def test_betas_must_be_two_numbers_below_one(kind, betas):
     with pytest.raises(SpecError, match=r"betas=.* must be two numbers in \[0, 1\)"):
         kind(betas=betas)
+
+
+REFUSED = [
+    (iso.NAdam, {"momentum_decay": -1}),
+    (iso.NAdam, {"decoupled_weight_decay": 1}),
+    (iso.RAdam, {"eps": -1}),
+    (iso.Adamax, {"weight_decay": -1}),
+    (iso.Adagrad, {"lr_decay": -1}),
+    (iso.Adagrad, {"initial_accumulator_value": -0.1}),
+    (iso.Adadelta, {"rho": 1.5}),
+    (iso.Adadelta, {"eps": float("nan")}),
+    (iso.RMSprop, {"alpha": -0.1}),
+    (iso.RMSprop, {"centered": None}),
+    (iso.Rprop, {"etas": (0.5, 0.9)}),
+    (iso.Rprop, {"etas": (0.0, 1.2)}),
+    (iso.Rprop, {"step_sizes": 1e-6}),
+    (iso.ASGD, {"t0": "x"}),
+    (iso.ASGD, {"weight_decay": -1}),
+    (iso.Adafactor, {"beta2_decay": 0.1}),
+    (iso.Adafactor, {"d": 0.5}),
+    (iso.Adafactor, {"eps": (-1.0, 1e-3)}),
+    (iso.Adafactor, {"eps": (None, None)}),
+    (iso.Muon, {"ns_steps": 100}),
+    (iso.Muon, {"ns_coefficients": (1, 2)}),
+    (iso.Muon, {"adjust_lr_fn": "other"}),
+    (iso.SparseAdam, {"eps": 0}),
+]
+
+
+@pytest.mark.parametrize(("kind", "arguments"), REFUSED, ids=[f"{kind.__name__}-{arguments}" for kind, arguments in REFUSED])
+def test_an_argument_outside_its_range_is_named(kind, arguments):
+    with pytest.raises(SpecError, match=f"{kind.__name__}: {next(iter(arguments))}="):
+        kind(**arguments)
+
+
+def test_muon_takes_matrices_only():
+    with pytest.raises(
+        SpecError, match=r"'[\w.]+': Muon: a parameter of shape \(\) is no matrix; train it with isoparam.AdamW"
+    ):
+        plan_for(iso.problems.get("scalar"), iso.Muon(), 0, "float64", "cpu", None, 1)
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_a_loss_that_is_bad_from_the_start_leaves_the_start():
 
 
 def test_the_last_good_state_may_lie_in_the_chunk_before(monkeypatch):
-    monkeypatch.setattr(sys.modules["isoparam.train"], "CHUNK_SECONDS", 0.0)  # chunks: 16 steps, then one by one
+    monkeypatch.setattr(sys.modules["isoparam.fit"], "CHUNK_SECONDS", 0.0)  # chunks: 16 steps, then one by one
     sinking = problem(lambda v, b: -v["x"] + 0 * (17.5 - v["x"]) ** 0.5, constraints={}, init={"x": 0.0})
     with pytest.raises(iso.errors.NonFiniteError) as caught:
         iso.train(sinking, backend=BACKEND, optimizer=iso.SGD(lr=1.0), steps=99)
@@ -215,7 +215,7 @@ def test_weight_decay_needs_parameters():
         made.update(jnp.ones(2), made.init(jnp.ones(2)))
 
 
-@pytest.mark.parametrize("name", ["jax_impl.optim"])
+@pytest.mark.parametrize("name", ["jax_impl.optim", "jax_impl.handover"])
 def test_examples_of(name):
     found = doctest.testmod(import_module(name))
     assert found.attempted

@@ -5,13 +5,11 @@ from dataclasses import replace
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 import torch
 
 import isoparam as iso
 from jax_impl import lbfgs as jax_lbfgs
-from jax_impl.optim import optimizer as jax_optimizer
 from parity.training import falling, mixed, relative
 from torch_impl import lbfgs as torch_lbfgs
 from torch_impl.optim import optimizer as torch_optimizer
@@ -160,28 +158,6 @@ def test_searches_agree_where_a_line_is_hard_and_always_end(line):
     assert counts == genuine_counts == (int(state["n_iter"]), int(state["func_evals"]))
     assert np.array_equal(expected, genuine_iterates, equal_nan=True)
     assert np.allclose(np.asarray(params), expected[0], rtol=1e-12, atol=0, equal_nan=True)
-
-
-@pytest.mark.parametrize("search", [None, "strong_wolfe"])
-def test_optax_reaches_the_minimum_that_the_spec_asks_for(search):
-    function, start = LOSSES["logistic"]
-    spec = iso.LBFGS(lr=1.0 if search else 0.2, line_search_fn=search)
-    expected, _ = genuine(SPECS["wolfe-last-digits"], function, start, steps=5)
-    with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):  # optax mixes int32 and int64
-        value_fn = lambda x: function(jnp, x)  # noqa: E731
-        transform, params = jax_optimizer(spec), jnp.asarray(start)
-        assert isinstance(transform, optax.GradientTransformation)
-
-        @jax.jit
-        def move(_, carry):
-            params, state = carry
-            value, grad = jax.value_and_grad(value_fn)(params)
-            extra = {"value": value, "grad": grad, "value_fn": value_fn} if search else {}
-            updates, state = transform.update(grad, state, params, **extra)
-            return optax.apply_updates(params, updates), state
-
-        params, _ = jax.lax.fori_loop(0, 150, move, (params, transform.init(params)))
-    assert relative(params, expected[-1]) < 1e-6
 
 
 @pytest.mark.parametrize("search", [None, "strong_wolfe"])

@@ -5,6 +5,7 @@ import re
 import sys
 import warnings
 from importlib import import_module
+from inspect import signature
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import torch
 
 import isoparam as iso
 from isoparam.backends import load
+from isoparam.optimizers import OPTIMIZERS
 from torch_impl.optim import optimizer
 
 BACKEND = "torch"
@@ -104,7 +106,7 @@ def test_a_loss_that_is_bad_from_the_start_leaves_the_start():
 
 
 def test_the_last_good_state_may_lie_in_the_chunk_before(monkeypatch):
-    monkeypatch.setattr(sys.modules["isoparam.train"], "CHUNK_SECONDS", 0.0)  # chunks: 16 steps, then one by one
+    monkeypatch.setattr(sys.modules["isoparam.fit"], "CHUNK_SECONDS", 0.0)  # chunks: 16 steps, then one by one
     sinking = problem(lambda v, b: -v["x"] + 0 * (17.5 - v["x"]) ** 0.5, constraints={}, init={"x": 0.0})
     with pytest.raises(iso.errors.NonFiniteError) as caught:
         iso.train(sinking, backend=BACKEND, optimizer=iso.SGD(lr=1.0), steps=99)
@@ -182,10 +184,28 @@ def test_optimizer_is_the_frameworks_own(spec):
     assert {name: made.defaults[name] for name in vars(spec)} == vars(spec)
 
 
-def test_defaults_are_those_of_torch():
-    leaf = [torch.zeros(2, requires_grad=True)]
-    for spec in (iso.SGD(), iso.Adam(), iso.AdamW()):
-        assert {name: getattr(torch.optim, type(spec).__name__)(leaf).defaults[name] for name in vars(spec)} == vars(spec)
+IMPLEMENTATION = {"self", "params", "foreach", "fused", "capturable", "differentiable"}
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+def test_arguments_and_defaults_are_those_of_torch(kind):
+    """All but how torch is to compute, in torch's order; what torch takes by keyword only comes last."""
+    theirs = signature(getattr(torch.optim, kind.__name__)).parameters
+    assert {name: entry.default for name, entry in theirs.items() if name not in IMPLEMENTATION} == vars(kind())
+    by_position = [name for name, entry in theirs.items() if entry.kind is entry.POSITIONAL_OR_KEYWORD]
+    ours = list(vars(kind()))
+    shared = [name for name in by_position if name in ours]
+    assert ours[: len(shared)] == shared
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+def test_optimizer_is_the_genuine_one_with_the_names_of_its_parameters(kind):
+    made = optimizer(kind(), {"a": torch.zeros((2, 3), requires_grad=True)})
+    assert type(made) is getattr(torch.optim, kind.__name__)
+    assert made.param_groups[0]["param_names"] == ["a"]
+    assert {name: made.defaults[name] for name in vars(kind())} == vars(kind()) | (
+        {"max_eval": 25} if kind is iso.LBFGS else {}
+    )
 
 
 def test_optimizer_needs_parameters():
@@ -193,7 +213,7 @@ def test_optimizer_needs_parameters():
         optimizer(iso.Adam())
 
 
-@pytest.mark.parametrize("name", ["isoparam.train", "torch_impl.optim"])
+@pytest.mark.parametrize("name", ["isoparam.train", "torch_impl.optim", "torch_impl.handover"])
 def test_examples_of(name):
     found = doctest.testmod(import_module(name))
     assert found.attempted

@@ -1,0 +1,105 @@
+"""What every schedule is: a law for the settings of an optimizer, followed step by step in torch's own recursions.
+
+torch's schedulers multiply the rate of the step before, so that their rounding errors are part of the numbers that training
+sees; a closed formula would not give the same ones. A `Course` therefore does what the scheduler does, on the settings of a
+parameter group.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from isoparam.errors import SpecError
+from isoparam.optimizers import SGD, Optimizer
+
+Group = dict[str, Any]
+
+
+class Course:
+    """A schedule on its way: the number of its step, and the rate that it started from.
+
+    Args:
+        spec: the schedule.
+        group: the settings of the optimizer, which the course changes; other courses may share them.
+    """
+
+    def __init__(self, spec: Any, group: Group) -> None:
+        self.spec, self.group, self.t = spec, group, -1
+        self.base = group.setdefault("initial_lr", group["lr"])
+        self.begin()
+
+    def begin(self) -> None:
+        """The first step, which the making of a scheduler does."""
+        self.t += 1
+        self.group["lr"] = self.first()
+
+    def step(self) -> None:
+        """One step further."""
+        self.t += 1
+        self.group["lr"] = self.next()
+
+    def restart(self) -> None:
+        """Begin at the start again, where another schedule has ended."""
+        self.t = 0
+        self.group["lr"] = self.again()
+
+    def undo(self) -> None:
+        """Take back the first step."""
+        self.t -= 1
+
+    def first(self) -> float:
+        """The rate of the first step."""
+        return self.group["lr"]
+
+    def next(self) -> float:
+        """The rate of step t, after that of the step before."""
+        raise NotImplementedError
+
+    def again(self) -> float:
+        """The rate of step 0, whatever the one before was."""
+        return self.base
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How the step size of an optimizer changes, in the names and meaning of torch.optim.lr_scheduler; a frozen dataclass.
+
+    One step of a schedule is one update of the optimizer: update k = 0, 1, ... has the rate of torch after k calls of
+    `scheduler.step()`.
+    """
+
+    def course(self, group: Group) -> Course:
+        """A fresh course over the settings of a parameter group: "lr", and "betas" or "momentum" where they are cycled."""
+        raise NotImplementedError
+
+    def settings(self, optimizer: Optimizer) -> Iterator[Group]:
+        """The settings of every update, without end: "lr", and where the schedule cycles them "betas" or "momentum"."""
+        group = dict(vars(optimizer))
+        course = self.course(group)
+        while True:
+            yield {name: group[name] for name in ("lr", "betas", "momentum") if name in group}
+            course.step()
+
+    def rates(self, lr: float, steps: int) -> np.ndarray:
+        """The rates of the first updates, for an optimizer of this rate.
+
+        Args:
+            lr: of the optimizer.
+            steps: how many updates.
+        """
+        every = self.settings(SGD(lr=lr))
+        return np.array([settings["lr"] for settings in islice(every, steps)])
+
+    def at(self, step: int, lr: float) -> float:
+        """The rate of update number `step` = 0, 1, ..., for an optimizer of rate `lr`."""
+        return float(self.rates(lr, step + 1)[step])
+
+
+def as_schedule(spec: Any) -> Schedule:
+    """The spec itself, or SpecError for anything else."""
+    if isinstance(spec, Schedule):
+        return spec
+    raise SpecError(f"schedule={spec!r} is no schedule of isoparam; write one such as isoparam.CosineAnnealingLR(T_max=1000)")

@@ -1,0 +1,105 @@
+"""Schedules after one another, and on top of one another."""
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import Any
+
+from isoparam.errors import SpecError
+from isoparam.schedules.base import Course, Group, Schedule
+from isoparam.schedules.factors import whole_numbers
+from isoparam.schedules.plateau import ReduceLROnPlateau
+
+
+@dataclass(frozen=True)
+class SequentialLR(Schedule):
+    """One schedule after the other, as `torch.optim.lr_scheduler.SequentialLR`; each begins at its own step 0.
+
+    Args:
+        schedulers: the schedules; none of them combined itself.
+        milestones: the numbers of the updates with which the second, third, ... begins.
+
+    Raises:
+        SpecError: for a number of milestones other than that of schedules less one, or a schedule that cannot be restarted.
+
+    Example:
+        >>> import isoparam as iso
+        >>> warm = iso.SequentialLR((iso.LinearLR(0.5, total_iters=2), iso.ExponentialLR(0.5)), milestones=(2,))
+        >>> warm.rates(1.0, 5).tolist()
+        [0.5, 0.75, 1.0, 0.5, 0.25]
+    """
+
+    schedulers: tuple[Schedule, ...]
+    milestones: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        _check_parts(self, (SequentialLR, ChainedScheduler, ReduceLROnPlateau))
+        whole_numbers(self, "milestones")
+        if len(self.milestones) != len(self.schedulers) - 1:
+            raise SpecError(
+                f"SequentialLR: {len(self.schedulers)} schedules need {len(self.schedulers) - 1} milestones, and there are "
+                f"{len(self.milestones)}: {self.milestones}"
+            )
+
+    def course(self, group: Group) -> Course:
+        return _Sequential(self, group)
+
+
+class _Sequential(Course):
+    def __init__(self, spec: SequentialLR, group: Group) -> None:
+        self.spec, self.group, self.t = spec, group, 0
+        self.parts = [part.course(group) for part in spec.schedulers]
+        group["lr"] = group["initial_lr"]
+        for part in self.parts:
+            part.undo()
+        self.parts[bisect_right(spec.milestones, 0)].begin()
+
+    def step(self) -> None:
+        self.t += 1
+        i = bisect_right(self.spec.milestones, self.t)
+        begins = i > 0 and self.spec.milestones[i - 1] == self.t
+        (self.parts[i].restart if begins else self.parts[i].step)()
+
+
+@dataclass(frozen=True)
+class ChainedScheduler(Schedule):
+    """All schedules at once, as `torch.optim.lr_scheduler.ChainedScheduler`: each changes the rate that the one before left.
+
+    Args:
+        schedulers: the schedules, in this order.
+
+    Raises:
+        SpecError: for what is no schedule, or needs a loss.
+
+    Example:
+        >>> import isoparam as iso
+        >>> iso.ChainedScheduler((iso.ConstantLR(0.5, total_iters=2), iso.ExponentialLR(0.5))).rates(1.0, 4).tolist()
+        [0.5, 0.25, 0.25, 0.125]
+    """
+
+    schedulers: tuple[Schedule, ...]
+
+    def __post_init__(self) -> None:
+        _check_parts(self, (ReduceLROnPlateau,))
+
+    def course(self, group: Group) -> Course:
+        return _Chained(self, group)
+
+
+class _Chained(Course):
+    def __init__(self, spec: ChainedScheduler, group: Group) -> None:
+        self.spec, self.group, self.t = spec, group, 0
+        self.parts = [part.course(group) for part in spec.schedulers]
+
+    def step(self) -> None:
+        for part in self.parts:
+            part.step()
+
+
+def _check_parts(spec: Any, refused: tuple[type[Schedule], ...]) -> None:
+    name, parts = type(spec).__name__, spec.schedulers
+    if not (isinstance(parts, tuple | list) and parts and all(isinstance(part, Schedule) for part in parts)):
+        raise SpecError(f"{name}: schedulers={parts!r} must be one schedule of isoparam or more, in a tuple")
+    for part in parts:
+        if isinstance(part, refused):
+            raise SpecError(f"{name}: a {type(part).__name__} cannot be one of its schedules, as in torch: {part}")
+    object.__setattr__(spec, "schedulers", tuple(parts))

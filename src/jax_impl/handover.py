@@ -1,0 +1,157 @@
+"""The state of an optimizer of one's own loop, as a framework-free `OptimizerState` and back."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from isoparam.errors import CheckpointError
+from isoparam.handover import STEP, OptimizerState, check_entries, common_step
+from isoparam.optimizers import Optimizer, as_optimizer
+from isoparam.slots import entries
+from jax_impl.optim import OptaxState
+from jax_impl.tree import _array, _boxed, _named_leaves
+
+MOMENTS: dict[type, dict[str, str]] = {
+    optax.ScaleByAdamState: {"mu": "exp_avg", "nu": "exp_avg_sq"},
+    optax.TraceState: {"trace": "momentum_buffer"},
+}
+"""The states of optax that have a counterpart: {field: entry of torch}; a field `count` is the step."""
+
+COUNTS = (optax.ScaleByScheduleState,)
+EMPTY = (optax.EmptyState,)
+
+STEPS = "steps"  # counted by parameter
+Trees = dict[str, Any]
+
+
+def to_neutral(spec: Optimizer, state: Any, params: Any) -> OptimizerState:
+    """The state of an optimizer, by the names of its parameters.
+
+    # twin: torch's state is a state_dict, which numbers the parameters; optax's is a tree of the structure of the parameters.
+
+    Args:
+        spec: what the optimizer is, such as `isoparam.Adam()`; its lr does not matter.
+        state: of `isoparam.jax.optimizer(spec)`, or of optax's own `adam`, `adamw` or `sgd`.
+        params: the parameters, in any pytree; the name of one is its keys, joined by dots.
+
+    Returns:
+        An `OptimizerState`, for `from_neutral` of either backend.
+
+    Raises:
+        CheckpointError: for an entry that is missing, unknown or of another shape, and for other parameters. A state of
+            optax without a counterpart is unknown, such as that of its amsgrad, which keeps the largest corrected moment.
+
+    Example:
+        >>> import isoparam as iso, jax.numpy as jnp, optax
+        >>> from isoparam.jax import to_neutral
+        >>> params, transform = {"x": jnp.ones(2)}, optax.sgd(0.1, momentum=0.9)
+        >>> _, state = transform.update({"x": jnp.ones(2)}, transform.init(params))
+        >>> to_neutral(iso.SGD(momentum=0.9), state, params).entries["x"]["momentum_buffer"].tolist()
+        [1.0, 1.0]
+    """
+    as_optimizer(spec)
+    found: Trees = {}
+    _walked(state, lambda entry, part: found.setdefault(entry, []).append(part))
+    counts = {int(count) for count in found.pop(STEP, [])}
+    if len(counts) > 1:
+        raise CheckpointError(f"the parts of the state have counted {sorted(counts)} updates; they should agree")
+    trees = {entry: _arrays(parts[0]) for entry, parts in found.items() if len(parts) == 1}
+    if len(trees) < len(found):
+        twice = next(entry for entry in found if entry not in trees)
+        raise CheckpointError(f"the state has several parts for {twice!r}; give that of one transformation")
+    leaves, _ = _named_leaves(params)
+    shapes = {name: tuple(np.shape(_array(leaf))) for name, leaf in leaves}
+    step = {STEP: np.array(counts.pop(), np.int64)} if counts else {}
+    steps = {name: {STEP: array.astype(np.int64)} for name, array in trees.pop(STEPS, {}).items()}
+    own = {
+        name: steps.get(name, step) | {entry: tree[name] for entry, tree in trees.items() if name in tree} for name in shapes
+    }
+    own |= {name: {} for tree in trees.values() for name in tree if name not in shapes}
+    check_entries(spec, own, shapes)
+    return OptimizerState(spec, own)
+
+
+def from_neutral(neutral: OptimizerState, state: Any, params: Any) -> Any:
+    """A state for an optimizer of this framework, with these numbers in it.
+
+    # twin: torch's state is a state_dict, which numbers the parameters; optax's is a tree of the structure of the parameters.
+
+    Args:
+        neutral: from `to_neutral` of either backend.
+        state: `transform.init(params)` of the transformation that is to go on, or any later state of it: its structure stays
+            as it is. Schedules go on at the step of the moments.
+        params: the parameters, as for `to_neutral`.
+
+    Returns:
+        A new state, for `transform.update`.
+
+    Raises:
+        CheckpointError: for an entry that is missing, unknown or of another shape, for other parameters, and for
+            parameters that differ in their count of updates.
+
+    Example:
+        >>> import isoparam as iso, isoparam.jax, jax.numpy as jnp, optax
+        >>> from isoparam.jax import from_neutral, to_neutral
+        >>> params, sgd = {"x": jnp.ones(2)}, iso.SGD(lr=0.1, momentum=0.9)
+        >>> ours, theirs = iso.jax.optimizer(sgd), optax.sgd(0.1, momentum=0.9)
+        >>> _, state = ours.update({"x": jnp.ones(2)}, ours.init(params), params)
+        >>> from_neutral(to_neutral(sgd, state, params), theirs.init(params), params)[0].trace["x"].tolist()
+        [1.0, 1.0]
+    """
+    leaves, _ = _named_leaves(params)
+    shapes = {name: tuple(np.shape(_array(leaf))) for name, leaf in leaves}
+    check_entries(neutral.optimizer, neutral.entries, shapes)
+    wanted = {entry for shape in shapes.values() for entry in entries(neutral.optimizer, shape)}
+    filled: set[str] = set()
+
+    def fill(entry: str, part: Any) -> Any:
+        if entry == STEP:
+            return jnp.asarray(common_step(neutral.optimizer, neutral.entries), part.dtype)
+        filled.add(entry)
+        named, tree = _named_leaves(part)
+        if entry not in {*wanted, STEPS} or not {name for name, _ in named} <= set(shapes):
+            raise CheckpointError(f"the state has a part {entry!r} that {neutral.optimizer} has not, or other parameters")
+        if entry == STEPS:
+            values = [neutral.entries[name].get(STEP, int(bool(neutral.entries[name]))) for name, _ in named]
+        else:
+            values = [neutral.entries[name].get(entry, _array(leaf)) for name, leaf in named]
+        arrays = [jnp.asarray(value, _array(leaf).dtype) for value, (_, leaf) in zip(values, named, strict=True)]
+        return jax.tree.unflatten(tree, [_boxed(leaf, array) for (_, leaf), array in zip(named, arrays, strict=True)])
+
+    result = _walked(state, fill)
+    if filled - {STEPS} != wanted:
+        raise CheckpointError(f"the state has no part for {sorted(wanted - filled)[0]!r}; give that of {neutral.optimizer}")
+    return result
+
+
+def _walked(state: Any, visit: Callable[[str, Any], Any]) -> Any:
+    """The state with every part replaced by what `visit(entry, part)` gives; the step is an entry too."""
+    if isinstance(state, OptaxState):
+        return OptaxState(visit(STEPS, state.step), {entry: visit(entry, tree) for entry, tree in state.buffers.items()})
+    if type(state) in MOMENTS:
+        named = {field: visit(entry, getattr(state, field)) for field, entry in MOMENTS[type(state)].items()}
+        count = {"count": visit(STEP, state.count)} if "count" in state._fields else {}
+        return state._replace(**named, **count)
+    if type(state) in COUNTS:
+        return state._replace(count=visit(STEP, state.count))
+    if isinstance(state, EMPTY):
+        return state
+    if type(state) is tuple:
+        return tuple(_walked(part, visit) for part in state)
+    raise CheckpointError(
+        f"the state holds a {type(state).__name__}, which has no counterpart in torch; known are those of "
+        f"isoparam.jax.optimizer, and {', '.join(known.__name__ for known in (*MOMENTS, *COUNTS))} of optax"
+    )
+
+
+def _arrays(tree: Any) -> dict[str, np.ndarray]:
+    """{name: array of numpy}; bfloat16, which numpy lacks, as float32."""
+    result = {}
+    for name, leaf in _named_leaves(tree)[0]:
+        array = _array(leaf)
+        result[name] = np.array(array.astype(jnp.float32) if array.dtype == jnp.bfloat16 else array)
+    return result
