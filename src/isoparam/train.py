@@ -15,7 +15,8 @@ from isoparam.problem import Problem
 from isoparam.reads import check_reads
 from isoparam.run import Run, Stopped
 from isoparam.saturation import Saturation
-from isoparam.settings import check_settings, length_for, plan_for
+from isoparam.schedules import Schedule
+from isoparam.settings import check_length, check_settings, length_for, plan_for
 from isoparam.stall import warn_of_stall
 
 CHUNK_SECONDS = 0.2
@@ -29,7 +30,7 @@ def train(
     problem: Problem,
     backend: str,
     optimizer: Optimizer | None = None,
-    schedule: None = None,
+    schedule: Schedule | None = None,
     steps: int | None = None,
     seed: int = 0,
     dtype: str | None = None,
@@ -50,7 +51,8 @@ def train(
             chunk may be run again to stop at an exact step, which random numbers of its own would change.
         backend: "torch" or "jax"; there is no default.
         optimizer: such as `isoparam.Adam(lr=0.01)`; None takes that of the problem's recipe.
-        schedule: learning rates over the steps; none are available yet.
+        schedule: how the step size changes, such as `isoparam.CosineAnnealingLR(T_max=1000)`; None takes that of the recipe
+            together with its optimizer, or else a constant one.
         steps: updates at most; None takes steps and tol_grad of the recipe.
         seed: of the data order, which is the same in both backends.
         dtype: "float64", "float32" or "bfloat16"; None takes that of the recipe, or "float64" without one.
@@ -95,7 +97,8 @@ def train(
     if not isinstance(callbacks, Sequence) or not all(map(callable, callbacks)):
         raise SpecError(f"callbacks={callbacks!r} must be a tuple of functions; write callbacks=(f,)")
     steps, tol_grad = length_for(problem.recipe, steps, tol_grad)
-    plan = plan_for(problem, optimizer, seed, dtype, device, record, record_every, method)
+    plan = plan_for(problem, optimizer, seed, dtype, device, record, record_every, method, schedule)
+    check_length(plan, steps)
     implementation = load(backend).train
     where = {"dtype": plan.dtype, "device": plan.device, "method": plan.layout.method}
     check_reads(
