@@ -152,9 +152,8 @@ class Plan:
     @property
     def first_optimizer(self) -> Optimizer:
         """The optimizer with the settings of its first update, which decide about its buffers."""
-        return (
-            self.optimizer if self.schedule is None else with_settings(self.optimizer, *self.timetable.rows(0, 1)[0].tolist())
-        )
+        times = self.timetable
+        return self.optimizer if times is None else with_settings(self.optimizer, *times.rows(0, 1)[0].tolist())
 
     @property
     def maximizes(self) -> bool:
