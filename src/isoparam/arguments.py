@@ -7,6 +7,7 @@ import numpy as np
 
 from isoparam.errors import SpecError
 from isoparam.plan import DTYPES, WIDTHS
+from isoparam.schedules import ReduceLROnPlateau, as_schedule
 from isoparam.specs.bounds import Shape
 
 
@@ -48,9 +49,9 @@ def check_loss_value(shape: Shape, floating: bool, kind: str, bits: int, dtype: 
 
 
 def check_schedule(schedule: Any) -> None:
-    """Raise SpecError for any schedule."""
-    if schedule is not None:
-        raise SpecError(f"schedule={schedule!r}: schedules are not available yet; leave it None for a constant lr")
+    """Raise SpecError unless schedule is None or one that `train` can follow."""
+    if schedule is not None and isinstance(as_schedule(schedule), ReduceLROnPlateau):
+        raise SpecError(f"schedule={schedule!r}: train cannot follow it yet; take one that knows its rates beforehand")
 
 
 def check_dtype(dtype: Any) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from isoparam.errors import SpecError
 from isoparam.names import select
 from isoparam.optimizers import Optimizer
+from isoparam.schedules import Schedule, Timetable, with_settings
 from isoparam.specs import Real, Spec, Tied
 from isoparam.specs.bounds import Shape
 
@@ -136,11 +137,23 @@ class Plan:
     record_every: int
     batch_size: int | None
     seed: int
+    schedule: Schedule | None = None
 
     @property
     def history_dtype(self) -> str:
         """dtype of the history: that of the run, but float32 where numpy has none (bfloat16)."""
         return "float64" if self.dtype == "float64" else "float32"
+
+    @property
+    def timetable(self) -> Timetable | None:
+        """A fresh table of what the schedule sets; None without one."""
+        return None if self.schedule is None else Timetable(self.optimizer, self.schedule)
+
+    @property
+    def first_optimizer(self) -> Optimizer:
+        """The optimizer with the settings of its first update, which decide about its buffers."""
+        times = self.timetable
+        return self.optimizer if times is None else with_settings(self.optimizer, *times.rows(0, 1)[0].tolist())
 
     @property
     def maximizes(self) -> bool:

@@ -15,6 +15,7 @@ from isoparam.names import assign, check_constraints
 from isoparam.objective import ModuleLoss
 from isoparam.optimizers import Optimizer, as_optimizer
 from isoparam.plan import FIXED
+from isoparam.schedules import Schedule
 from isoparam.specs import Spec, Tied
 from isoparam.specs.bounds import Shape, as_numpy
 from isoparam.ties import resolved, tied_shape
@@ -43,7 +44,7 @@ class Recipe:
         optimizer: such as `isoparam.Adam(lr=0.01)`.
         steps: updates at most, at least 1.
         tol_grad: stop at the first step whose gradient norm is at most this; None never stops early.
-        schedule: learning rates over the steps; none are available yet.
+        schedule: how the step size changes; None for a constant one.
         dtype: "float64", "float32" or "bfloat16".
 
     Raises:
@@ -53,7 +54,7 @@ class Recipe:
     optimizer: Optimizer
     steps: int
     tol_grad: float | None = None
-    schedule: None = None
+    schedule: Schedule | None = None
     dtype: str = "float64"
 
     def __post_init__(self) -> None:

@@ -8,6 +8,7 @@ from isoparam.errors import BackendError, SpecError
 from isoparam.optimizers import LBFGS, Optimizer, as_optimizer
 from isoparam.plan import METHODS, Layout, Plan, columns, layout
 from isoparam.problem import Problem, Recipe
+from isoparam.schedules import Schedule
 
 DEVICES = ("cpu", "cuda", "gpu")
 
@@ -21,6 +22,7 @@ def plan_for(
     record: Iterable[str] | None,
     record_every: int,
     method: str = "transform",
+    schedule: Schedule | None = None,
 ) -> Plan:
     """The plan of a run: arguments left out come from the problem's recipe.
 
@@ -33,6 +35,7 @@ def plan_for(
         record: names or globs to record; None records what is constrained.
         record_every: keep every so many steps.
         method: "transform" or "projected".
+        schedule: None takes that of the recipe together with its optimizer, or else a constant step size.
 
     Raises:
         SpecError: for an argument that cannot be right.
@@ -45,12 +48,15 @@ def plan_for(
         if recipe is None:
             raise SpecError(f"problem {problem.name!r} has no recipe; give optimizer=isoparam.Adam(lr=0.01), for instance")
         optimizer = recipe.optimizer
+        schedule = recipe.schedule if schedule is None else schedule
     if dtype is None:
         dtype = "float64" if recipe is None else recipe.dtype
     check_dtype(dtype)
     check_method(method, optimizer)
     if dtype == "bfloat16" and isinstance(optimizer, LBFGS):
         raise SpecError("dtype='bfloat16' with LBFGS: gradients of 8 bits have no curvature left; use float32 or float64")
+    if schedule is not None:
+        next(schedule.settings(as_optimizer(optimizer)))  # refuses an optimizer without the momentum that is cycled
     laid_out = layout(problem.shapes, problem.specs, method)
     _check_shapes(as_optimizer(optimizer), laid_out)
     return Plan(
@@ -62,7 +68,15 @@ def plan_for(
         record_every=whole("record_every", record_every),
         batch_size=problem.batch_size,
         seed=whole("seed", seed, least=0),
+        schedule=schedule,
     )
+
+
+def check_length(plan: Plan, steps: int) -> None:
+    """Raise SpecError for a run that is longer than its schedule."""
+    longest = None if plan.schedule is None else plan.schedule.longest
+    if longest is not None and steps > longest:
+        raise SpecError(f"steps={steps}, but {plan.schedule} has {longest} rates; make the schedule longer or the run shorter")
 
 
 def _check_shapes(optimizer: Optimizer, laid_out: Layout) -> None:

@@ -16,15 +16,16 @@ from isoparam.plan import Plan
 from isoparam.problem import Problem
 from isoparam.reads import check_reads
 from isoparam.run import Run
+from isoparam.schedules import Schedule
 from isoparam.session import Goal, Leg, Session
-from isoparam.settings import check_settings, length_for, plan_for
+from isoparam.settings import check_length, check_settings, length_for, plan_for
 
 
 def train(
     problem: Problem,
     backend: str,
     optimizer: Optimizer | None = None,
-    schedule: None = None,
+    schedule: Schedule | None = None,
     steps: int | None = None,
     seed: int = 0,
     dtype: str | None = None,
@@ -47,7 +48,8 @@ def train(
             chunk may be run again to stop at an exact step, which random numbers of its own would change.
         backend: "torch" or "jax"; there is no default.
         optimizer: such as `isoparam.Adam(lr=0.01)`; None takes that of the problem's recipe.
-        schedule: learning rates over the steps; none are available yet.
+        schedule: how the step size changes, such as `isoparam.CosineAnnealingLR(T_max=1000)`; None takes that of the recipe
+            together with its optimizer, or else a constant one.
         steps: updates at most; None takes steps and tol_grad of the recipe.
         seed: of the data order, which is the same in both backends.
         dtype: "float64", "float32" or "bfloat16"; None takes that of the recipe, or "float64" without one.
@@ -101,11 +103,14 @@ def train(
     callbacks = check_callbacks(callbacks)
     record = record if record is None or isinstance(record, str) else tuple(record)
     steps, tol_grad = length_for(problem.recipe, steps, tol_grad)
-    plan = plan_for(problem, optimizer, seed, dtype, device, record, record_every, method)
+    plan = plan_for(problem, optimizer, seed, dtype, device, record, record_every, method, schedule)
+    check_length(plan, steps)
     goal = Goal(steps, tol_grad, whole("skip_nonfinite", skip_nonfinite, least=0))
     keeper = keeper_for(checkpoint_dir, checkpoint_every, resumed=False)
     asked = {"optimizer": plan.optimizer, "seed": plan.seed, "dtype": plan.dtype, "device": device}
     asked |= {"record": record, "record_every": plan.record_every, "method": method}
+    if plan.schedule is not None:
+        asked["schedule"] = plan.schedule  # no checkpoint holds one yet: saving such a run is refused
     return launch(problem, backend, plan, asked, goal, keeper, callbacks, progress, begun, Leg(), None)
 
 

@@ -13,9 +13,11 @@ import optax
 from jax import Array, lax
 
 from isoparam.batches import data_order
+from isoparam.optimizers import LBFGS, Optimizer
 from isoparam.plan import Piece, Plan, Rows, layout, pieces_of, probe
 from isoparam.problem import Problem
 from isoparam.run import Evaluation
+from isoparam.schedules import with_settings
 from isoparam.specs import Spec
 from jax_impl.flat import (
     DTYPES,
@@ -53,6 +55,7 @@ class Loop:
         self._specs = problem.specs
         self._loss = problem.loss_for("jax")
         self._objective = Objective(plan.layout, self._loss, plan.seed)
+        self._timetable = plan.timetable
         self._order = data_order(plan.seed, problem.rows, plan.batch_size)
         with setting(plan.dtype, plan.device):
             self._data = arrays_of(problem.data or {}, plan.dtype, plan.device)
@@ -79,7 +82,7 @@ class Loop:
         self._step = int(state["step"])
         with setting(self._plan.dtype, self._plan.device):
             raw = jnp.array(state["raw"], DTYPES[self._plan.dtype])
-            fresh = init_state(self._plan.optimizer, raw, self._plan.layout.parts)
+            fresh = init_state(self._plan.first_optimizer, raw, self._plan.layout.parts)
             slots = {n: jnp.array(s, fresh[n].dtype) for n, s in state["slots"].items()}
             slots = fresh | slots | {"step": jnp.array(state.get("updates", self._step), jnp.int32)}
             # Committed, as data makes what a chunk returns: otherwise the second chunk would be compiled anew.
@@ -93,7 +96,9 @@ class Loop:
         with setting(self._plan.dtype, self._plan.device):
             carry = self._raw, self._slots, self._variables
             order = self._indices(first, count)
-            carry, table, kept = self._program(carry, self._data, order, np.int32(first), np.int32(count))
+            carry, table, kept = self._program(
+                carry, self._data, order, self._settings(first, count), np.int32(first), np.int32(count)
+            )
         self._raw, self._slots, self._variables = carry
         self._step += count
         view = np.asarray(table)[:count]
@@ -127,6 +132,15 @@ class Loop:
                 name: jnp.asarray(raw[name], DTYPES[self._plan.dtype]) for name in raw if name in self._specs and raw[name].size
             }
             return {name: to_numpy(slope) for name, slope in self._pulled(leaves).items()}
+
+    def _settings(self, first: int, count: int) -> Any:
+        """What the schedule sets, as the halves of float64 numbers, filled up to the capacity of a chunk."""
+        if self._timetable is None:
+            return None
+        rows = self._timetable.rows(first, count)
+        filled = np.zeros((self._plan.capacity, rows.shape[1]))
+        filled[:count] = rows
+        return filled.view(np.uint32).reshape(*filled.shape, 2)
 
     def _indices(self, first: int, count: int) -> Any:
         """Row numbers, filled up to the capacity of a chunk so that one program serves every chunk."""
@@ -187,7 +201,16 @@ def full_precision() -> Iterator[None]:
         yield
 
 
-def _chunk(plan: Plan, objective: Objective, carry: Any, data: dict[str, Array], order: Any, first: Array, count: Array) -> Any:
+def _chunk(
+    plan: Plan,
+    objective: Objective,
+    carry: Any,
+    data: dict[str, Array],
+    order: Any,
+    settings: Any,
+    first: Array,
+    count: Array,
+) -> Any:
     """`count` updates from step `first` on, with loss and gradient norm of each and the columns of the recorded ones."""
     dtype, every = DTYPES[plan.history_dtype], plan.record_every
     pieces, places = pieces_of(plan.layout, plan.columns)
@@ -203,7 +226,8 @@ def _chunk(plan: Plan, objective: Objective, carry: Any, data: dict[str, Array],
         parts = [loss.reshape(1), norm.reshape(1), *(_record(pieces, whole) if every == 1 else ())]
         table = _put(table, parts, k)
         # Another raw is tried with the batch, variables and random numbers of this step.
-        raw, slots = update(plan.optimizer, raw, loss, grads, slots, lambda raw: objective(raw, *before)[:2], plan.layout.parts)
+        optimizer = plan.optimizer if settings is None else _settled(plan.optimizer, settings[k], raw)
+        raw, slots = update(optimizer, raw, loss, grads, slots, lambda raw: objective(raw, *before)[:2], plan.layout.parts)
         return (projected(plan.layout, raw) if plan.layout.projected else raw, slots, variables), table
 
     if every == 1:
@@ -221,6 +245,15 @@ def _chunk(plan: Plan, objective: Objective, carry: Any, data: dict[str, Array],
 
     rows = jnp.where(count > 0, (first + count - 1) // every - first // every + 1, 0)
     return lax.fori_loop(np.int32(0), rows, record, (carry, table, kept))
+
+
+def _settled(optimizer: Optimizer, bits: Array, raw: Array) -> Optimizer:
+    """The optimizer with the settings of one update, in float64 in a program without float64 too."""
+    with jax.enable_x64(True):
+        settings = lax.bitcast_convert_type(bits, jnp.float64)
+        if isinstance(optimizer, LBFGS):
+            settings = settings.astype(raw.dtype)
+        return with_settings(optimizer, *settings)
 
 
 def _slopes(specs: Mapping[str, Spec], raw: dict[str, Array]) -> dict[str, Array]:

@@ -13,6 +13,7 @@ from isoparam.batches import data_order
 from isoparam.plan import Plan, Rows, layout, pieces_of, probe
 from isoparam.problem import Problem
 from isoparam.run import Evaluation
+from isoparam.schedules import with_settings
 from torch_impl.flat import (
     DTYPES,
     Objective,
@@ -53,6 +54,7 @@ class Loop:
         self._device = device_of(plan.device)
         self._dtype = DTYPES[plan.dtype]
         self._kept_dtype = DTYPES[plan.history_dtype]
+        self._timetable = plan.timetable
         self._order = data_order(plan.seed, problem.rows, plan.batch_size)
         self._data = arrays_of(problem.data or {}, plan.dtype, plan.device)
         self._pieces, self._places = pieces_of(plan.layout, plan.columns)
@@ -72,7 +74,7 @@ class Loop:
         """Take up a state; missing slots and variables are those of a start, and no step was skipped unless it says that."""
         self._step = int(state["step"])
         self._raw = torch.tensor(state["raw"], dtype=self._dtype, device=self._device)
-        fresh = init_state(self._plan.optimizer, self._raw, self._plan.layout.parts)
+        fresh = init_state(self._plan.first_optimizer, self._raw, self._plan.layout.parts)
         slots = {n: torch.tensor(s, dtype=fresh[n].dtype, device=fresh[n].device) for n, s in state["slots"].items()}
         self._slots: dict[str, Any] = fresh | slots | {"step": int(state.get("updates", self._step))}
         self._variables = variables_of(self._loss, self._plan.dtype, self._plan.device, state.get("variables", {}))
@@ -81,7 +83,8 @@ class Loop:
         """Do `count` updates and give back what they recorded: row k is of the state before update k."""
         first, every = self._step, self._plan.record_every
         order = self._indices(first, count)
-        layout, optimizer = self._plan.layout, self._plan.optimizer
+        layout = self._plan.layout
+        settings = None if self._timetable is None else self._timetable.rows(first, count).tolist()
         short = layout.size <= SHORT  # a short gradient is kept whole, and its norms are taken together at the end
         width = len(self._places) if every == 1 else 0
         split = 1 + (layout.size if short else 1)
@@ -98,6 +101,9 @@ class Loop:
             elif self._pieces and (first + k) % every == 0:
                 torch.cat(self._record(whole), out=next(waiting))
             torch.cat(parts, out=row)
+            optimizer = self._plan.optimizer
+            if settings is not None:
+                optimizer = with_settings(optimizer, *settings[k])
             update(optimizer, self._raw, loss, grads, self._slots, partial(self._again, before), layout.parts)
             if layout.projected:
                 self._raw.copy_(projected(layout, self._raw))

@@ -126,7 +126,7 @@ def test_names_and_get():
     ({"backend": "tensorflow"}, BackendError, "unknown backend 'tensorflow'"),
     ({"numerics": "exact"}, BackendError, "numerics='exact' is not available yet"),
     ({"numerics": "loose"}, SpecError, "unknown numerics='loose'"),
-    ({"schedule": "cosine"}, SpecError, "schedules are not available yet"),
+    ({"schedule": "cosine"}, SpecError, "schedule='cosine' is no schedule of isoparam"),
     ({"checkpoint_dir": "here"}, SpecError, "checkpoints are not available yet"),
     ({"device": "tpu"}, BackendError, "unknown device='tpu'"),
 ], ids=lambda arguments: str(arguments[0]))  # fmt: skip
@@ -181,7 +181,15 @@ def test_large_values_are_recorded_as_a_summary():
         columns(shapes, [], "a")
 
 
-@pytest.mark.parametrize("name", ["isoparam.optimizers", "isoparam.problem", "isoparam.problems"])
+WITH_EXAMPLES = [
+    *(f"isoparam.optimizers.{name}" for name in ("adam", "lbfgs", "matrices", "moments", "sgd", "signs", "squares")),
+    *(f"isoparam.schedules.{name}" for name in ("combined", "cosine", "cycles", "factors", "plateau")),
+    "isoparam.problem",
+    "isoparam.problems",
+]
+
+
+@pytest.mark.parametrize("name", WITH_EXAMPLES)
 def test_examples_of(name):
     found = doctest.testmod(import_module(name))
     assert found.attempted

@@ -6,6 +6,7 @@ from isoparam.schedules.cosine import CosineAnnealingLR, CosineAnnealingWarmRest
 from isoparam.schedules.cycles import CyclicLR, OneCycleLR
 from isoparam.schedules.factors import ConstantLR, ExponentialLR, LambdaLR, LinearLR, MultiStepLR, PolynomialLR, StepLR
 from isoparam.schedules.plateau import ReduceLROnPlateau
+from isoparam.schedules.timetable import Timetable, with_settings
 
 SCHEDULES: tuple[type[Schedule], ...] = (
     LambdaLR,
@@ -41,5 +42,7 @@ __all__ = [
     "Schedule",
     "SequentialLR",
     "StepLR",
+    "Timetable",
     "as_schedule",
+    "with_settings",
 ]

@@ -75,6 +75,16 @@ class Schedule:
         """A fresh course over the settings of a parameter group: "lr", and "betas" or "momentum" where they are cycled."""
         raise NotImplementedError
 
+    @property
+    def cycles_momentum(self) -> bool:
+        """Whether the momentum of the optimizer changes too."""
+        return False
+
+    @property
+    def longest(self) -> int | None:
+        """Updates after which there are no more rates; None for a schedule without end."""
+        return None
+
     def settings(self, optimizer: Optimizer) -> Iterator[Group]:
         """The settings of every update, without end: "lr", and where the schedule cycles them "betas" or "momentum"."""
         group = dict(vars(optimizer))

@@ -40,6 +40,10 @@ class SequentialLR(Schedule):
                 f"{len(self.milestones)}: {self.milestones}"
             )
 
+    @property
+    def cycles_momentum(self) -> bool:
+        return any(part.cycles_momentum for part in self.schedulers)
+
     def course(self, group: Group) -> Course:
         return _Sequential(self, group)
 
@@ -80,6 +84,10 @@ class ChainedScheduler(Schedule):
 
     def __post_init__(self) -> None:
         _check_parts(self, (ReduceLROnPlateau,))
+
+    @property
+    def cycles_momentum(self) -> bool:
+        return any(part.cycles_momentum for part in self.schedulers)
 
     def course(self, group: Group) -> Course:
         return _Chained(self, group)

@@ -99,6 +99,14 @@ class OneCycleLR(Schedule):
         back = (float(2 * self.pct_start * self.length) - 2, "max", "start", "base", "max")
         return rise, back, (last, "start", "min", "max", "max")
 
+    @property
+    def cycles_momentum(self) -> bool:
+        return self.cycle_momentum
+
+    @property
+    def longest(self) -> int | None:
+        return self.length + 1
+
     def course(self, group: Group) -> Course:
         group["initial_lr"] = self.max_lr / self.div_factor
         return _OneCycle(self, group)
@@ -166,6 +174,10 @@ class CyclicLR(Schedule):
         flags(self, "cycle_momentum")
         if self.mode not in ("triangular", "triangular2", "exp_range"):
             raise SpecError(f"CyclicLR: mode={self.mode!r} must be 'triangular', 'triangular2' or 'exp_range'")
+
+    @property
+    def cycles_momentum(self) -> bool:
+        return self.cycle_momentum
 
     def course(self, group: Group) -> Course:
         group["lr"] = self.base_lr
