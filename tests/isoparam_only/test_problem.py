@@ -127,7 +127,6 @@ def test_names_and_get():
     ({"numerics": "exact"}, BackendError, "numerics='exact' is not available yet"),
     ({"numerics": "loose"}, SpecError, "unknown numerics='loose'"),
     ({"schedule": "cosine"}, SpecError, "schedule='cosine' is no schedule of isoparam"),
-    ({"checkpoint_dir": "here"}, SpecError, "checkpoints are not available yet"),
     ({"device": "tpu"}, BackendError, "unknown device='tpu'"),
 ], ids=lambda arguments: str(arguments[0]))  # fmt: skip
 def test_train_refuses_before_it_loads_a_framework(arguments):
