@@ -50,7 +50,7 @@ def test_weight_decay_keeps_an_orthogonal_weight_in_jax() -> None:
 
 
 def test_large_values_of_reflections_lead_back_to_themselves() -> None:
-    """Few of them are near the base, and an elimination without row exchanges lost all digits: it missed by 0.5 at n = 100."""
+    """Few of them are near the base, and an elimination without row exchanges, which needs that, loses their digits."""
     spec, eps = iso.Orthogonal(map="householder"), np.finfo(np.float32).eps
     raw = np.random.Generator(np.random.Philox(33)).normal(0, 1, 60 * 59 // 2).astype(np.float32)
     value = torch_side.forward(spec, torch.tensor(raw))
