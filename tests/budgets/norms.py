@@ -11,7 +11,7 @@ ACCURACY: dict[tuple[str, str, str], Budget] = (
         ("jax", "max-norm", "pullback"): Budget(5, "as of the ball in norm 2; 3.2 measured in torch (20 entries, float32)"),
     }
     | {
-        (backend, sample, "log_abs_det"): Budget(10, f"{CROSSING}; measured 9 in torch (float32)")
+        (backend, sample, "log_abs_det"): Budget(15, f"{CROSSING}; measured 9 in torch (float32), 13 in JAX (float64)")
         for sample in ("max-norm", "max-norm-axes")
         for backend in ("torch", "jax")
     }
