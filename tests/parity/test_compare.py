@@ -111,6 +111,15 @@ def test_a_gradient_cut_in_one_backend_is_found_at_its_parameter():
     assert "stop_gradient" in found.cause
 
 
+@pytest.fixture
+def fresh_programs():
+    """No program compiled with the rules of one test is run in another."""
+    jax.clear_caches()
+    yield
+    jax.clear_caches()
+
+
+@pytest.mark.usefixtures("fresh_programs")
 @pytest.mark.parametrize(("verb", "stage"), [("inverse", "start"), ("forward", "forward")])
 def test_a_wrong_rule_is_found_at_its_verb(monkeypatch, verb, stage):
     rule = jax_impl.scalar.UnitIntervalRule
