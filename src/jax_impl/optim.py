@@ -1,11 +1,12 @@
 """Optimizers: genuine optax transformations, and the same updates as functions of one array, in torch's order of operations."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import Array
 from jax.experimental.sparse import BCOO
@@ -15,11 +16,16 @@ from isoparam.arguments import check_schedule
 from isoparam.errors import SpecError
 from isoparam.optimizers import LBFGS, Optimizer, Slot, as_optimizer
 from isoparam.plan import Part
-from isoparam.schedules import Schedule
+from isoparam.schedules import Schedule, Timetable, with_settings
 from jax_impl import lbfgs
 from jax_impl.optimizers import STEPS
 
 State = dict[str, Any]
+TABLE = 2**14
+"""Updates whose settings are part of a compiled program with a schedule.
+
+# No twin: torch's scheduler is asked before every step.
+"""
 
 
 class OptaxState(NamedTuple):
@@ -40,7 +46,7 @@ def optimizer(spec: Optimizer, params: Any = None, schedule: Schedule | None = N
     Args:
         spec: such as `isoparam.Adam(lr=0.01)`.
         params: not needed here.
-        schedule: learning rates over the steps; none are available yet.
+        schedule: how the step size changes, such as `isoparam.StepLR(100)`; every `update` is one step of it.
 
     Returns:
         An `optax.GradientTransformation` for any pytree, with the meaning of torch.optim. Its `update` takes the params too:
@@ -49,7 +55,7 @@ def optimizer(spec: Optimizer, params: Any = None, schedule: Schedule | None = N
         One `update` of `LBFGS` is one `.step()` of torch: several moves on one loss, which is given as `value_fn=` of params.
 
     Raises:
-        SpecError: for something that is no optimizer spec.
+        SpecError: for something that is no optimizer spec or schedule, or one that follows a loss.
 
     Example:
         >>> import isoparam as iso, jax.numpy as jnp
@@ -61,24 +67,8 @@ def optimizer(spec: Optimizer, params: Any = None, schedule: Schedule | None = N
     del params
     as_optimizer(spec)
     check_schedule(schedule)
-    if isinstance(spec, LBFGS):
-        return _lbfgs(spec)
-
-    def init(params: Any) -> OptaxState:
-        leaves, tree = jax.tree.flatten(params)
-        return _packed([init_state(spec, leaf) for leaf in leaves], tree)
-
-    def update(updates: Any, state: OptaxState, params: Any = None) -> tuple[Any, OptaxState]:
-        if spec.reads_params and params is None:
-            raise SpecError(f"{spec} needs the parameters themselves; write update(grads, state, params)")
-        grads, tree = jax.tree.flatten(updates, is_leaf=_is_gradient)
-        leaves = [_zeros(grad) for grad in grads] if params is None else tree.flatten_up_to(params)
-        states = _unpacked(state, tree)
-        after = [step(spec, *each) for each in zip(leaves, grads, states, strict=True)]
-        changes = [None if new is None else new - leaf for (new, _), leaf in zip(after, leaves, strict=True)]
-        return tree.unflatten(changes), _packed([own for _, own in after], tree)
-
-    return optax.GradientTransformation(init, update)  # pyright: ignore[reportArgumentType]
+    making: Callable[[Any], Any] = _lbfgs if isinstance(spec, LBFGS) else _by_leaf
+    return making(spec) if schedule is None else _scheduled(spec, schedule, making)
 
 
 def init_state(spec: Optimizer, params: Array, parts: Sequence[Part] | None = None) -> State:
@@ -173,6 +163,56 @@ def step(spec: Optimizer, params: Array, grads: Array | None, state: State) -> t
     return params, {"step": count, **after}
 
 
+def _by_leaf(spec: Optimizer) -> Any:
+    """An optimizer that needs nothing but the gradient as a transformation, over each parameter."""
+
+    def init(params: Any) -> OptaxState:
+        leaves, tree = jax.tree.flatten(params)
+        return _packed([init_state(spec, leaf) for leaf in leaves], tree)
+
+    def update(updates: Any, state: OptaxState, params: Any = None) -> tuple[Any, OptaxState]:
+        if spec.reads_params and params is None:
+            raise SpecError(f"{spec} needs the parameters themselves; write update(grads, state, params)")
+        grads, tree = jax.tree.flatten(updates, is_leaf=_is_gradient)
+        leaves = [_zeros(grad) for grad in grads] if params is None else tree.flatten_up_to(params)
+        states = _unpacked(state, tree)
+        after = [step(spec, *each) for each in zip(leaves, grads, states, strict=True)]
+        changes = [None if new is None else new - leaf for (new, _), leaf in zip(after, leaves, strict=True)]
+        return tree.unflatten(changes), _packed([own for _, own in after], tree)
+
+    return optax.GradientTransformation(init, update)  # pyright: ignore[reportArgumentType]
+
+
+def _scheduled(spec: Optimizer, schedule: Schedule, making: Callable[[Any], Any]) -> Any:
+    """The transformation with the settings of its update: out of a table, or past its end asked from the host."""
+    times = Timetable(spec, schedule)
+    table = _halves(times.rows(0, min(TABLE, schedule.longest or TABLE)))
+    shape = jax.ShapeDtypeStruct(table.shape[1:], table.dtype)
+    first = making(with_settings(spec, *times.rows(0, 1)[0].tolist()))
+
+    def settings(count: Array) -> Array:
+        past = lambda: jax.pure_callback(lambda k: _halves(times.rows(int(k), 1))[0], shape, count)  # noqa: E731
+        bits = jax.lax.cond(count < len(table), lambda: jnp.asarray(table)[count], past)
+        return jax.lax.bitcast_convert_type(bits, jnp.float64)
+
+    def init(params: Any) -> Any:
+        return optax.ScaleByScheduleState(jnp.zeros((), jnp.int32)), first.init(params)
+
+    def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
+        count = state[0].count
+        with jax.enable_x64(True):
+            settled = with_settings(spec, *settings(count))
+        changes, inner = making(settled).update(updates, state[1], params, **extra)
+        return changes, (optax.ScaleByScheduleState(count + 1), inner)
+
+    return (optax.GradientTransformationExtraArgs if isinstance(spec, LBFGS) else optax.GradientTransformation)(init, update)
+
+
+def _halves(rows: np.ndarray) -> np.ndarray:
+    """Numbers of float64 in two halves each, which a program without float64 keeps as they are."""
+    return rows.view(np.uint32).reshape(*rows.shape, 2)
+
+
 def _lbfgs(spec: LBFGS) -> Any:
     """LBFGS as a transformation, over all parameters as one vector."""
 
@@ -183,6 +223,7 @@ def _lbfgs(spec: LBFGS) -> Any:
         if params is None:
             raise SpecError(f"{spec} needs the parameters themselves; write update(grads, state, params, value_fn=...)")
         start, unravel = ravel_pytree(params)
+        settled = with_settings(spec, spec.lr.astype(start.dtype)) if isinstance(spec.lr, Array) else spec
         own = None if value_fn is None else jax.value_and_grad(lambda flat: value_fn(unravel(flat), **extra))
         if own is None and (spec.max_iter > 1 or spec.line_search_fn is not None):
             raise SpecError(
@@ -190,7 +231,7 @@ def _lbfgs(spec: LBFGS) -> Any:
             )
         objective = (lambda flat: (jnp.zeros((), flat.dtype), jnp.zeros_like(flat))) if own is None else own
         loss = objective(start)[0] if value is None else jnp.asarray(value, start.dtype)
-        after, state = lbfgs.step(spec, start, loss, ravel_pytree(updates)[0], state, objective)
+        after, state = lbfgs.step(settled, start, loss, ravel_pytree(updates)[0], state, objective)
         return unravel(after - start), state
 
     return optax.GradientTransformationExtraArgs(init, update)

@@ -1,10 +1,15 @@
 """Schedules in training: both backends take the rates of torch's scheduler, and the steps that they lead to."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 import torch
 
 import isoparam as iso
+from jax_impl import optim
+from jax_impl.optim import optimizer as jax_optimizer
 from parity.training import mixed, relative
 from torch_impl.optim import optimizer
 
@@ -49,6 +54,57 @@ def test_training_is_that_of_the_genuine_optimizer_and_scheduler(name):
     for run in both(quartic(), optimizer=spec, schedule=schedule, steps=80):
         assert relative(run.values["x"], expected) < 1e-13
     assert relative(expected, iso.train(quartic(), "torch", optimizer=spec, steps=80).values["x"]) > 1e-3
+
+
+@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_the_optax_form_takes_the_same_steps(name, dtype):
+    spec, schedule = ROWS[name]
+    expected = by_hand(spec, schedule, 80, getattr(torch, dtype))
+    with jax.enable_x64(dtype == "float64"):
+        transform, params = jax_optimizer(spec, schedule=schedule), jnp.asarray([[0.5, -1.0], [2.0, 0.1]], dtype)
+        assert isinstance(transform, optax.GradientTransformation)
+
+        def once(carry, _):
+            params, state = carry
+            updates, state = transform.update(4 * (params - 0.3) ** 3, state, params)
+            return (optax.apply_updates(params, updates), state), None
+
+        (params, _), _ = jax.jit(lambda carry: jax.lax.scan(once, carry, length=80))((params, transform.init(params)))
+    assert params.dtype == dtype
+    assert relative(params, expected) < {"float64": 1e-13, "float32": 2e-6}[dtype]
+
+
+def test_past_its_table_the_optax_form_asks_the_host(monkeypatch):
+    monkeypatch.setattr(optim, "TABLE", 5)
+    transform, params = jax_optimizer(iso.SGD(lr=1.0), schedule=iso.StepLR(4, gamma=0.5)), jnp.zeros(())
+    state, update, path = transform.init(params), jax.jit(transform.update), []
+    for _ in range(10):
+        change, state = update(jnp.ones(()), state, params)
+        path.append(-float(change))
+    assert path == iso.StepLR(4, gamma=0.5).rates(1.0, 10).tolist()
+
+
+def test_lbfgs_with_a_schedule_as_a_transformation():
+    spec, schedule = iso.LBFGS(lr=0.5, max_iter=1), iso.StepLR(1, gamma=0.5)
+    transform, params = jax_optimizer(spec, schedule=schedule), jnp.array([0.5, 2.0])
+    state = transform.init(params)
+    for _ in range(3):
+        updates, state = jax.jit(transform.update)(4 * (params - 0.3) ** 3, state, params)
+        params = optax.apply_updates(params, updates)
+    leaf = torch.tensor([0.5, 2.0], requires_grad=True)
+    made, scheduler = optimizer(spec, [leaf], schedule)
+
+    def closure():
+        made.zero_grad()
+        loss = ((leaf - 0.3) ** 4).sum()
+        loss.backward()
+        return loss
+
+    for _ in range(3):
+        made.step(closure)
+        scheduler.step()
+    assert relative(params, leaf.detach().numpy()) < 1e-5
 
 
 def test_rates_keep_their_digits_in_float32():
