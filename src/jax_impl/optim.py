@@ -213,7 +213,7 @@ def _halves(rows: np.ndarray) -> np.ndarray:
     return rows.view(np.uint32).reshape(*rows.shape, 2)
 
 
-def _lbfgs(spec: LBFGS) -> Any:
+def _lbfgs(spec: Any) -> Any:
     """LBFGS as a transformation, over all parameters as one vector."""
 
     def init(params: Any) -> Any:
