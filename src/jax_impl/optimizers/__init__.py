@@ -20,27 +20,27 @@ from isoparam.optimizers import (
     Rprop,
     SparseAdam,
 )
-from jax_impl.optimizers.adam import adam, sparse_adam
-from jax_impl.optimizers.matrices import adafactor, muon
-from jax_impl.optimizers.moments import adamax, nadam, radam
-from jax_impl.optimizers.sgd import asgd, sgd
-from jax_impl.optimizers.signs import rprop
-from jax_impl.optimizers.squares import adadelta, adagrad, rmsprop
+from jax_impl.optimizers.adam import adam_step, sparse_adam_step
+from jax_impl.optimizers.matrices import adafactor_step, muon_step
+from jax_impl.optimizers.moments import adamax_step, nadam_step, radam_step
+from jax_impl.optimizers.sgd import asgd_step, sgd_step
+from jax_impl.optimizers.signs import rprop_step
+from jax_impl.optimizers.squares import adadelta_step, adagrad_step, rmsprop_step
 
 STEPS: dict[type[Optimizer], Callable[..., Any]] = {
-    SGD: sgd,
-    Adam: adam,
-    AdamW: adam,
-    NAdam: nadam,
-    RAdam: radam,
-    Adamax: adamax,
-    Adagrad: adagrad,
-    Adadelta: adadelta,
-    RMSprop: rmsprop,
-    Rprop: rprop,
-    ASGD: asgd,
-    Adafactor: adafactor,
-    Muon: muon,
-    SparseAdam: sparse_adam,
+    SGD: sgd_step,
+    Adam: adam_step,
+    AdamW: adam_step,
+    NAdam: nadam_step,
+    RAdam: radam_step,
+    Adamax: adamax_step,
+    Adagrad: adagrad_step,
+    Adadelta: adadelta_step,
+    RMSprop: rmsprop_step,
+    Rprop: rprop_step,
+    ASGD: asgd_step,
+    Adafactor: adafactor_step,
+    Muon: muon_step,
+    SparseAdam: sparse_adam_step,
 }
 """By the exact type of the spec: (spec, params, grads, buffers, t) -> (params, buffers) of step number t = 1, 2, ..."""

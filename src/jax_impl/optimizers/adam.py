@@ -10,7 +10,7 @@ from isoparam.optimizers import Adam, AdamW, SparseAdam
 from jax_impl.optimizers.arithmetic import add, addcdiv_, addcmul_, decayed, div, lerp_, maximum_, mul, mul_, plus, sqrt
 
 
-def adam(spec: Adam | AdamW, params: Array, grads: Array, state: dict[str, Any], t: Any) -> tuple[Array, dict[str, Any]]:
+def adam_step(spec: Adam | AdamW, params: Array, grads: Array, state: dict[str, Any], t: Any) -> tuple[Array, dict[str, Any]]:
     """One step of `Adam` or `AdamW`."""
     params, grads = decayed(spec, params, grads)
     beta1, beta2 = spec.betas
@@ -23,7 +23,9 @@ def adam(spec: Adam | AdamW, params: Array, grads: Array, state: dict[str, Any],
     return addcdiv_(params, first, plus(div(sqrt(second), root), spec.eps), -size), after
 
 
-def sparse_adam(spec: SparseAdam, params: Array, grads: Any, state: dict[str, Any], t: Any) -> tuple[Array, dict[str, Any]]:
+def sparse_adam_step(
+    spec: SparseAdam, params: Array, grads: Any, state: dict[str, Any], t: Any
+) -> tuple[Array, dict[str, Any]]:
     """One step of `SparseAdam`.
 
     # twin: torch takes out the rows that are touched; JAX, whose shapes are fixed, does so for a sparse array only.

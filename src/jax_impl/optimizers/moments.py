@@ -9,7 +9,7 @@ from isoparam.optimizers import Adamax, NAdam, RAdam
 from jax_impl.optimizers.arithmetic import add_, addcdiv_, addcmul_, decayed, div, lerp_, maximum_, mul, mul_, over, plus, sqrt
 
 
-def nadam(spec: NAdam, params: Array, grads: Array, state: dict[str, Any], t: Any) -> tuple[Array, dict[str, Any]]:
+def nadam_step(spec: NAdam, params: Array, grads: Array, state: dict[str, Any], t: Any) -> tuple[Array, dict[str, Any]]:
     """One step of `NAdam`."""
     params, grads = decayed(spec, params, grads)
     beta1, beta2 = spec.betas
@@ -24,7 +24,7 @@ def nadam(spec: NAdam, params: Array, grads: Array, state: dict[str, Any], t: An
     return params, {"mu_product": product, "exp_avg": first, "exp_avg_sq": second}
 
 
-def radam(spec: RAdam, params: Array, grads: Array, state: dict[str, Any], t: Any) -> tuple[Array, dict[str, Any]]:
+def radam_step(spec: RAdam, params: Array, grads: Array, state: dict[str, Any], t: Any) -> tuple[Array, dict[str, Any]]:
     """One step of `RAdam`."""
     params, grads = decayed(spec, params, grads)
     beta1, beta2 = spec.betas
@@ -39,7 +39,7 @@ def radam(spec: RAdam, params: Array, grads: Array, state: dict[str, Any], t: An
     return add_(params, jnp.where(length > 5, rectified, change), -1.0), {"exp_avg": first, "exp_avg_sq": second}
 
 
-def adamax(spec: Adamax, params: Array, grads: Array, state: dict[str, Any], t: Any) -> tuple[Array, dict[str, Any]]:
+def adamax_step(spec: Adamax, params: Array, grads: Array, state: dict[str, Any], t: Any) -> tuple[Array, dict[str, Any]]:
     """One step of `Adamax`."""
     params, grads = decayed(spec, params, grads)
     beta1, beta2 = spec.betas

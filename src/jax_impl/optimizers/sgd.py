@@ -9,7 +9,7 @@ from isoparam.optimizers import ASGD, SGD
 from jax_impl.optimizers.arithmetic import add, add_, decayed, mul, mul_
 
 
-def sgd(spec: SGD, params: Array, grads: Array, state: dict[str, Any], t: Any) -> tuple[Array, dict[str, Any]]:
+def sgd_step(spec: SGD, params: Array, grads: Array, state: dict[str, Any], t: Any) -> tuple[Array, dict[str, Any]]:
     """One step of `SGD`."""
     params, grads = decayed(spec, params, grads)
     if not state:
@@ -20,7 +20,7 @@ def sgd(spec: SGD, params: Array, grads: Array, state: dict[str, Any], t: Any) -
     return add_(params, along, -spec.lr), {"momentum_buffer": buffer}
 
 
-def asgd(spec: ASGD, params: Array, grads: Array, state: dict[str, Any], t: Any) -> tuple[Array, dict[str, Any]]:
+def asgd_step(spec: ASGD, params: Array, grads: Array, state: dict[str, Any], t: Any) -> tuple[Array, dict[str, Any]]:
     """One step of `ASGD`."""
     params, grads = decayed(spec, params, grads)
     eta, mu, ax = state["eta"].astype(t.dtype), state["mu"], state["ax"]

@@ -8,7 +8,7 @@ from isoparam.optimizers import Adadelta, Adagrad, RMSprop
 from jax_impl.optimizers.arithmetic import add_, addcdiv_, addcmul, addcmul_, decayed, div, lerp_, mul, mul_, plus, sqrt
 
 
-def adagrad(spec: Adagrad, params: Array, grads: Array, state: dict[str, Any], t: Any) -> tuple[Array, dict[str, Any]]:
+def adagrad_step(spec: Adagrad, params: Array, grads: Array, state: dict[str, Any], t: Any) -> tuple[Array, dict[str, Any]]:
     """One step of `Adagrad`."""
     params, grads = decayed(spec, params, grads)
     total = addcmul_(state["sum"], grads, grads)
@@ -16,7 +16,7 @@ def adagrad(spec: Adagrad, params: Array, grads: Array, state: dict[str, Any], t
     return addcdiv_(params, grads, plus(sqrt(total), spec.eps), -size), {"sum": total}
 
 
-def adadelta(spec: Adadelta, params: Array, grads: Array, state: dict[str, Any], t: Any) -> tuple[Array, dict[str, Any]]:
+def adadelta_step(spec: Adadelta, params: Array, grads: Array, state: dict[str, Any], t: Any) -> tuple[Array, dict[str, Any]]:
     """One step of `Adadelta`."""
     params, grads = decayed(spec, params, grads)
     square = addcmul_(mul_(state["square_avg"], spec.rho), grads, grads, 1 - spec.rho)
@@ -26,7 +26,7 @@ def adadelta(spec: Adadelta, params: Array, grads: Array, state: dict[str, Any],
     return add_(params, delta, -spec.lr), {"square_avg": square, "acc_delta": changes}
 
 
-def rmsprop(spec: RMSprop, params: Array, grads: Array, state: dict[str, Any], t: Any) -> tuple[Array, dict[str, Any]]:
+def rmsprop_step(spec: RMSprop, params: Array, grads: Array, state: dict[str, Any], t: Any) -> tuple[Array, dict[str, Any]]:
     """One step of `RMSprop`."""
     params, grads = decayed(spec, params, grads)
     square = addcmul_(mul_(state["square_avg"], spec.alpha), grads, grads, 1 - spec.alpha)

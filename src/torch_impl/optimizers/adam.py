@@ -9,7 +9,7 @@ from isoparam.optimizers import Adam, AdamW, SparseAdam
 from torch_impl.optimizers.arithmetic import addcdiv_, addcmul_, decayed, div, lerp_, maximum_, mul_, plus, sqrt
 
 
-def adam(spec: Adam | AdamW, params: Array, grads: Array, state: dict[str, Any], t: Any) -> tuple[Array, dict[str, Any]]:
+def adam_step(spec: Adam | AdamW, params: Array, grads: Array, state: dict[str, Any], t: Any) -> tuple[Array, dict[str, Any]]:
     """One step of `Adam` or `AdamW`."""
     params, grads = decayed(spec, params, grads)
     beta1, beta2 = spec.betas
@@ -22,7 +22,9 @@ def adam(spec: Adam | AdamW, params: Array, grads: Array, state: dict[str, Any],
     return addcdiv_(params, first, plus(div(sqrt(second), root), spec.eps), -size), after
 
 
-def sparse_adam(spec: SparseAdam, params: Array, grads: Any, state: dict[str, Any], t: Any) -> tuple[Array, dict[str, Any]]:
+def sparse_adam_step(
+    spec: SparseAdam, params: Array, grads: Any, state: dict[str, Any], t: Any
+) -> tuple[Array, dict[str, Any]]:
     """One step of `SparseAdam`.
 
     # twin: torch takes out the rows that are touched; JAX, whose shapes are fixed, does so for a sparse array only.
@@ -44,4 +46,4 @@ def _changes(spec: SparseAdam, g: Array, m: Array, v: Array, t: Any) -> tuple[Ar
     beta1, beta2 = spec.betas
     change, growth = (g - m) * (1 - beta1), (g.pow(2) - v) * (1 - beta2)
     size = spec.lr * (1 - beta2**t) ** 0.5 / (1 - beta1**t)
-    return -size * ((change + m) / ((growth + v).sqrt() + spec.eps)), change, growth
+    return -size * ((change + m) / plus(sqrt(growth + v), spec.eps)), change, growth

@@ -9,7 +9,7 @@ from isoparam.optimizers import Adafactor, Muon
 from torch_impl.optimizers.arithmetic import add_, decayed, lerp, lerp_
 
 
-def adafactor(spec: Adafactor, params: Array, grads: Array, state: dict[str, Any], t: Any) -> tuple[Array, dict[str, Any]]:
+def adafactor_step(spec: Adafactor, params: Array, grads: Array, state: dict[str, Any], t: Any) -> tuple[Array, dict[str, Any]]:
     """One step of `Adafactor`."""
     least = torch.finfo(params.dtype).eps if spec.eps[0] is None else spec.eps[0]
     share = t**spec.beta2_decay
@@ -27,7 +27,7 @@ def adafactor(spec: Adafactor, params: Array, grads: Array, state: dict[str, Any
     return add_(params, change, -size / max(1.0, _rms(change) / spec.d)), after
 
 
-def muon(spec: Muon, params: Array, grads: Array, state: dict[str, Any], t: Any) -> tuple[Array, dict[str, Any]]:
+def muon_step(spec: Muon, params: Array, grads: Array, state: dict[str, Any], t: Any) -> tuple[Array, dict[str, Any]]:
     """One step of `Muon`."""
     buffer = lerp_(state["momentum_buffer"], grads, 1 - spec.momentum)
     along = lerp(grads, buffer, spec.momentum) if spec.nesterov else buffer

@@ -22,7 +22,7 @@ from torch_impl.optimizers.arithmetic import (
 )
 
 
-def nadam(spec: NAdam, params: Array, grads: Array, state: dict[str, Any], t: Any) -> tuple[Array, dict[str, Any]]:
+def nadam_step(spec: NAdam, params: Array, grads: Array, state: dict[str, Any], t: Any) -> tuple[Array, dict[str, Any]]:
     """One step of `NAdam`."""
     params, grads = decayed(spec, params, grads)
     beta1, beta2 = spec.betas
@@ -37,7 +37,7 @@ def nadam(spec: NAdam, params: Array, grads: Array, state: dict[str, Any], t: An
     return params, {"mu_product": product, "exp_avg": first, "exp_avg_sq": second}
 
 
-def radam(spec: RAdam, params: Array, grads: Array, state: dict[str, Any], t: Any) -> tuple[Array, dict[str, Any]]:
+def radam_step(spec: RAdam, params: Array, grads: Array, state: dict[str, Any], t: Any) -> tuple[Array, dict[str, Any]]:
     """One step of `RAdam`."""
     params, grads = decayed(spec, params, grads)
     beta1, beta2 = spec.betas
@@ -53,7 +53,7 @@ def radam(spec: RAdam, params: Array, grads: Array, state: dict[str, Any], t: An
     return add_(params, change, -1.0), {"exp_avg": first, "exp_avg_sq": second}
 
 
-def adamax(spec: Adamax, params: Array, grads: Array, state: dict[str, Any], t: Any) -> tuple[Array, dict[str, Any]]:
+def adamax_step(spec: Adamax, params: Array, grads: Array, state: dict[str, Any], t: Any) -> tuple[Array, dict[str, Any]]:
     """One step of `Adamax`."""
     params, grads = decayed(spec, params, grads)
     beta1, beta2 = spec.betas

@@ -9,7 +9,7 @@ from isoparam.optimizers import Rprop
 from torch_impl.optimizers.arithmetic import addcmul_, copy_, mul_
 
 
-def rprop(spec: Rprop, params: Array, grads: Array, state: dict[str, Any], t: Any) -> tuple[Array, dict[str, Any]]:
+def rprop_step(spec: Rprop, params: Array, grads: Array, state: dict[str, Any], t: Any) -> tuple[Array, dict[str, Any]]:
     """One step of `Rprop`."""
     sign = torch.sign(grads * state["prev"])
     shrink, grow = (sign.new_tensor(eta) for eta in spec.etas)
