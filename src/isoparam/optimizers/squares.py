@@ -25,8 +25,9 @@ class Adagrad(Optimizer):
     Raises:
         SpecError: for an argument outside its range.
 
-    Plain optax differs: `optax.adagrad` takes sqrt(s + eps), begins with s = 0.1 and eps = 1e-7, and has no decay of the step
-    size or of the weights.
+    Plain optax differs: `optax.adagrad` takes sqrt(s + eps), begins with s = 0.1 and eps = 1e-7, and has no decay of the
+    step size or of the weights. Measured: for `Adagrad()`, `optax.adagrad(1e-2)` is off by 9.4e-02 of the largest parameter
+    after 200 steps.
 
     Source: Duchi, Hazan and Singer (2011), "Adaptive subgradient methods for online learning and stochastic optimization".
 
@@ -69,6 +70,7 @@ class Adadelta(Optimizer):
         SpecError: for an argument outside its range.
 
     Plain optax differs: `optax.adadelta` without a learning rate climbs; `optax.adadelta(1.0)` is the same formula.
+    Measured: for `Adadelta()`, `optax.adadelta()` is off by 4.3e-01 of the largest parameter after 200 steps.
 
     Source: Zeiler (2012), "ADADELTA: an adaptive learning rate method".
 
@@ -118,7 +120,8 @@ class RMSprop(Optimizer):
     negative, in torch as here.
 
     Plain optax differs: `optax.rmsprop` takes sqrt(v + eps) unless `eps_in_sqrt=False`, keeps 0.9 of the average by default
-    (here 0.99), and has the step size inside the momentum, which is another formula where it changes.
+    (here 0.99), and has the step size inside the momentum, which is another formula where it changes. Measured: for
+    `RMSprop()`, `optax.rmsprop(1e-2)` is off by 2.4e-01 of the largest parameter after 200 steps.
 
     Source: Hinton's lecture 6e; Graves (2013), "Generating sequences with recurrent neural networks", for the centered form.
 
