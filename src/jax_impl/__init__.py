@@ -24,6 +24,7 @@ from jax_impl import triangles as _triangles  # noqa: F401
 from jax_impl import vector as _vector  # noqa: F401
 from jax_impl.attach import attach, detach
 from jax_impl.bridges import as_bijector, as_constraint, as_transform, spec_of
+from jax_impl.clipping import averaged, clip_by_norm, clip_by_value
 from jax_impl.handover import from_neutral, to_neutral
 from jax_impl.importers import import_state, load_values
 from jax_impl.module import Constrained, values
@@ -45,6 +46,9 @@ __all__ = [
     "as_loss",
     "as_transform",
     "attach",
+    "averaged",
+    "clip_by_norm",
+    "clip_by_value",
     "constrain",
     "contains",
     "detach",

@@ -24,6 +24,7 @@ from torch_impl import triangles as _triangles  # noqa: F401
 from torch_impl import vector as _vector  # noqa: F401
 from torch_impl.attach import attach, detach
 from torch_impl.bridges import as_constraint, as_transform, spec_of
+from torch_impl.clipping import averaged, clip_by_norm, clip_by_value
 from torch_impl.handover import from_neutral, to_neutral
 from torch_impl.importers import import_state, load_values
 from torch_impl.module import Constrained, values
@@ -44,6 +45,9 @@ __all__ = [
     "as_loss",
     "as_transform",
     "attach",
+    "averaged",
+    "clip_by_norm",
+    "clip_by_value",
     "constrain",
     "contains",
     "detach",
