@@ -105,7 +105,7 @@ def test_second_derivatives(sample: Sample, mode: str) -> None:
 
 @each_map
 def test_eager_gradients_are_the_compiled_ones(sample: Sample) -> None:
-    """Without jit, XLA sees one operation at a time and may round differently; 2 ULP apart at most."""
+    """Outside of jit a verb is a program of its own, which may round differently; 2 ULP apart at most."""
     raw, weights = turning_points(sample)[0], weights_of(sample)
     gradient = jax.grad(lambda x: jnp.sum(weights * sample.flat(forward)(x)))
     eager, compiled = np.asarray(gradient(raw)), np.asarray(jax.jit(gradient)(raw))

@@ -1,7 +1,7 @@
 """torch against JAX on a dense grid: one table of ULP per (sample, verb, dtype), eager and compiled.
 
 Compiled means torch.compile with inductor against jax.jit, for values and gradients: what a training step runs. Eager
-means eager torch against JAX one operation at a time for scalar specs, and against jax.jit for the others.
+means eager torch against JAX, whose verbs are one program each in either case.
 A budget in `budgets.PARITY` that is too small fails, and so does one that is stale: more than 4 times and more than
 2 ULP above what is measured.
 """
