@@ -47,7 +47,7 @@ PARITY: dict[tuple[str, str], Row] = {
     ("max-norm", "log_abs_det_gradient"): Row(2, 2, None, None, SUMS),
     ("max-norm-axes", "forward"): Row(2, 4, None, None, SUMS),
     ("max-norm-axes", "inverse"): Row(2, 2, None, None, SUMS),
-    ("max-norm-axes", "log_abs_det"): Row(4, 0, None, None, SUMS),
+    ("max-norm-axes", "log_abs_det"): Row(1, 0, None, None, SUMS),
     ("max-norm-axes", "pullback"): Row(4, 4, None, None, SUMS),
     ("max-norm-axes", "log_abs_det_gradient"): Row(4, 4, None, None, SUMS),
     ("weight-norm", "forward"): Row(2, 2, 2, None, SUMS),

@@ -17,7 +17,7 @@ PARITY: dict[tuple[str, str], Row] = {
     ("compose", "pullback"): Row(4, 3, None, None, LINKS),
     ("compose", "log_abs_det_gradient"): Row(4, 3, None, None, LINKS),
     ("compose-simplex", "forward"): Row(1, 2, None, None, SUMS),
-    ("compose-simplex", "inverse"): Row(3, 3, None, None, SUMS),
+    ("compose-simplex", "inverse"): Row(2, 1, None, None, SUMS),
     ("compose-simplex", "log_abs_det"): Row(3, 3, None, None, SUMS),
     ("compose-simplex", "pullback"): Row(3, 4, None, None, SUMS),
     ("compose-simplex", "log_abs_det_gradient"): Row(2, 2, None, None, SUMS),
