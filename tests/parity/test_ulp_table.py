@@ -39,6 +39,7 @@ def test_eager_results_agree_within_the_table(sample: Sample, verb: str, dtype: 
     hold(sample, verb, dtype, "eager")
 
 
+@pytest.mark.filterwarnings("ignore:.*_prims_common.check.*:FutureWarning")  # of inductor, about itself
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile on the CPU needs a C++ compiler: install g++")
 @pytest.mark.parametrize(
     ("name", "verb", "dtype"),
