@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from isoparam import problems
-from isoparam.arguments import check_tolerance, whole
+from isoparam.arguments import check_schedule, check_tolerance, whole
 from isoparam.checkpoints.data import check_fingerprint, decode
 from isoparam.checkpoints.disk import CURRENT, PREVIOUS
 from isoparam.checkpoints.keeper import Keeper, keeper_for
@@ -20,11 +20,11 @@ from isoparam.plan import Plan, Rows, history
 from isoparam.problem import Problem
 from isoparam.run import Run
 from isoparam.session import Goal, Leg
-from isoparam.settings import plan_for
+from isoparam.settings import check_length, plan_for
 from isoparam.train import check_callbacks, launch
 
 SETTINGS = {"problem", "asked", "constrained", "goal", "saving", "step", "updates", "data", "stopped", "legs"}
-ASKED = ("optimizer", "seed", "dtype", "device", "record", "record_every", "method")
+ASKED = ("optimizer", "seed", "dtype", "device", "record", "record_every", "method", "schedule")
 GOAL = {"steps", "tol_grad", "skip_nonfinite"}
 
 
@@ -43,8 +43,8 @@ def resume(
     """Go on with a run that `Run.save` or `train(..., checkpoint_dir=...)` saved.
 
     In the backend that saved it the result has the bits of the run that was never interrupted; in the other it lies as
-    close as the two backends do. Optimizer and its state, dtype, method, order of the data, what is recorded and the history
-    so far are those of the saved run.
+    close as the two backends do. Optimizer and its state, schedule, dtype, method, order of the data, what is
+    recorded and the history so far are those of the saved run.
 
     Args:
         folder: the directory; or its previous.json, for the state before the last.
@@ -89,6 +89,7 @@ def resume(
     asked = settings["asked"] | ({} if device is None else {"device": device})
     plan = _plan(problem, asked)
     goal = _goal(settings, further, tol_grad)
+    check_length(plan, goal.steps)
     step, updates = settings["step"], settings["updates"]
     keeper = _keeper(place, settings["saving"], checkpoint_dir, checkpoint_every)
     rows = _history(stored.history, plan, step)
@@ -141,6 +142,7 @@ def _problem(settings: Mapping[str, Any], problem: Any) -> Problem:
 def _plan(problem: Problem, asked: Mapping[str, Any]) -> Plan:
     """The settings of the run, checked as `train` checks its arguments."""
     try:
+        check_schedule(asked["schedule"])
         return plan_for(problem, **asked)
     except BackendError:
         raise

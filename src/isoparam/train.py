@@ -108,9 +108,7 @@ def train(
     goal = Goal(steps, tol_grad, whole("skip_nonfinite", skip_nonfinite, least=0))
     keeper = keeper_for(checkpoint_dir, checkpoint_every, resumed=False)
     asked = {"optimizer": plan.optimizer, "seed": plan.seed, "dtype": plan.dtype, "device": device}
-    asked |= {"record": record, "record_every": plan.record_every, "method": method}
-    if plan.schedule is not None:
-        asked["schedule"] = plan.schedule  # no checkpoint holds one yet: saving such a run is refused
+    asked |= {"record": record, "record_every": plan.record_every, "method": method, "schedule": plan.schedule}
     return launch(problem, backend, plan, asked, goal, keeper, callbacks, progress, begun, Leg(), None)
 
 

@@ -1,4 +1,4 @@
-"""Settings and problems as JSON: optimizers by name, and what tells one problem from another."""
+"""Settings and problems as JSON: optimizers and schedules by name, and what tells one problem from another."""
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -10,10 +10,11 @@ import numpy as np
 from isoparam.errors import CheckpointError, SpecError
 from isoparam.optimizers import OPTIMIZERS
 from isoparam.problem import Problem
+from isoparam.schedules import SCHEDULES
 from isoparam.specs import Real
 from isoparam.specs.base import FrozenArray
 
-KNOWN: dict[str, type] = {known.__name__: known for known in OPTIMIZERS}
+KNOWN: dict[str, type] = {known.__name__: known for known in (*OPTIMIZERS, *SCHEDULES)}
 """The classes that a checkpoint may name; nothing else is ever made of its text."""
 
 SHOWN = 160  # characters of a spec in a message
@@ -34,7 +35,7 @@ def encode(name: str, value: Any) -> Any:
     if KNOWN.get(type(value).__name__) is type(value):
         entries = {entry.name: encode(name, getattr(value, entry.name)) for entry in fields(value)}
         return {"of": type(value).__name__, "entries": entries}
-    raise SpecError(f"{name}={value!r} cannot be saved: a checkpoint holds numbers, texts and specs of isoparam")
+    raise SpecError(f"{name}: {value!r} cannot be saved: a checkpoint holds numbers, texts and specs of isoparam, no functions")
 
 
 def decode(value: Any) -> Any:

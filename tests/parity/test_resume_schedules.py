@@ -1,0 +1,81 @@
+"""A run with a schedule goes on at the rate where it stopped, in either backend."""
+
+import json
+
+import numpy as np
+import pytest
+
+import isoparam as iso
+from isoparam.checkpoints.data import decode, encode
+from isoparam.checkpoints.store import Writer, read
+from isoparam.errors import CheckpointError, SpecError
+from isoparam.schedules import SCHEDULES
+from parity.test_resume import BACKENDS, same_bits, train
+from parity.test_schedules import ROWS
+from parity.training import mixed, relative
+
+WITHOUT_FUNCTIONS = {name: row for name, row in ROWS.items() if "lambda" not in repr(row)}
+OPTIMIZERS = {
+    "cyclic-halving": iso.AdamW(lr=0.01),  # cycles the first beta
+    "one-cycle": iso.SGD(lr=0.01, momentum=0.9),  # cycles the momentum
+    "warm-cosine": iso.Adam(lr=0.01),
+    "chained-sequence": iso.Adagrad(lr=0.05),
+    "restarts": iso.NAdam(lr=0.01),
+}
+SMALL = {"one-cycle": iso.OneCycleLR(0.02, total_steps=40), "cyclic-halving": iso.CyclicLR(1e-4, 0.02, 7, mode="triangular2")}
+
+
+@pytest.mark.parametrize("name", WITHOUT_FUNCTIONS)
+def test_a_schedule_is_itself_after_json(name):
+    assert decode(json.loads(json.dumps(encode("schedule", ROWS[name])))) == ROWS[name]
+
+
+def test_every_schedule_that_train_follows_has_a_row():
+    assert {type(row) for row in ROWS.values()} == set(SCHEDULES) - {iso.ReduceLROnPlateau}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_k_steps_and_the_rest_are_all_steps(name, tmp_path):
+    problem, steps = mixed(), 40
+    settings = {"optimizer": OPTIMIZERS[name], "schedule": SMALL.get(name, ROWS[name])}
+    whole = {backend: train(problem, backend, steps, **settings) for backend in BACKENDS}
+    constant = train(problem, "torch", steps, optimizer=OPTIMIZERS[name])
+    assert any(np.any(constant.raw[key] != value) for key, value in whole["torch"].raw.items())
+    rng = np.random.default_rng(5)
+    for first, second in (BACKENDS, BACKENDS[::-1]):
+        k = int(rng.integers(1, steps))
+        train(problem, first, k, **settings).save(tmp_path / first)
+        same_bits(iso.resume(tmp_path / first, first, steps - k, problem), whole[first])
+        other = iso.resume(tmp_path / first, second, steps - k, problem)
+        for wanted in whole.values():
+            for tree in ("raw", "values", "history"):
+                for key, value in getattr(wanted, tree).items():
+                    assert relative(getattr(other, tree)[key], value) < 1e-13, (tree, key)
+
+
+def test_a_function_is_refused_before_the_first_step(tmp_path):
+    schedule = iso.LambdaLR(lambda k: 0.9**k)
+    with pytest.raises(SpecError, match=r"schedule: <function .* cannot be saved: .* no functions"):
+        train(mixed(), "torch", 5, schedule=schedule, checkpoint_dir=tmp_path)
+    with pytest.raises(SpecError, match="no functions"):
+        train(mixed(), "torch", 5, schedule=schedule).save(tmp_path / "after")
+
+
+def test_no_steps_beyond_the_end_of_a_schedule(tmp_path):
+    train(mixed(), "torch", 5, schedule=iso.OneCycleLR(0.02, total_steps=10), optimizer=iso.SGD(lr=0.1, momentum=0.9)).save(
+        tmp_path
+    )
+    assert iso.resume(tmp_path, "torch", 6, mixed()).steps == 11  # torch too has one rate more
+    with pytest.raises(SpecError, match="has 11 rates"):
+        iso.resume(tmp_path, "torch", 7, mixed())
+
+
+def test_a_plateau_in_a_checkpoint_is_refused(tmp_path):
+    """It is read by no version of train; a file that names it was not written by one."""
+    train(mixed(), "torch", 3).save(tmp_path)
+    stored = read(tmp_path)
+    settings = dict(stored.settings)
+    settings["asked"] = settings["asked"] | {"schedule": encode("schedule", iso.ReduceLROnPlateau())}
+    Writer(tmp_path / "other").write(settings, stored.state, stored.history)
+    with pytest.raises(CheckpointError, match=r"settings that no run has.*ReduceLROnPlateau"):
+        iso.resume(tmp_path / "other", "torch", 3, mixed())
