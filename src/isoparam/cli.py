@@ -117,6 +117,13 @@ class Algorithm(StrEnum):
     LBFGS = "lbfgs"
 
 
+class Numerics(StrEnum):
+    """How numbers are rounded."""
+
+    FAST = "fast"
+    EXACT = "exact"
+
+
 OptimizerOption = Annotated[
     Algorithm | None,
     typer.Option(
@@ -155,6 +162,9 @@ def train(
     dtype: Annotated[Dtype | None, typer.Option(help="Dtype of the parameters; by default that of the recipe.")] = None,
     device: DeviceOption = Device.CPU,
     method: MethodOption = Method.TRANSFORM,
+    numerics: Annotated[
+        Numerics, typer.Option(help="exact: float32 with the same bits in both; starts itself anew with the variables for it.")
+    ] = Numerics.FAST,
     checkpoint_dir: Annotated[
         Path | None, typer.Option("--checkpoint", metavar="DIR", help="Save the run here, for isoparam resume.")
     ] = None,
@@ -165,6 +175,7 @@ def train(
     """Train a built-in problem on one backend, or on both and say how closely they agree."""
     from isoparam import console, problems
     from isoparam.backends import BACKENDS
+    from isoparam.exact import restart
     from isoparam.plot import check_can_draw, draw
     from isoparam.train import train as fit
 
@@ -172,6 +183,8 @@ def train(
     check_files(json_file, plot_file)
     if plot_file is not None:
         check_can_draw(plot_file)
+    if numerics is Numerics.EXACT:
+        restart(["-m", "isoparam", *sys.argv[1:]])
     backends = BACKENDS if backend is Where.BOTH else (backend.value,)
     if checkpoint_dir is not None and len(backends) > 1:
         raise SpecError("--checkpoint saves one run; give --backend torch or --backend jax")
@@ -191,6 +204,7 @@ def train(
                 checkpoint_every=checkpoint_every,
                 progress=screen.is_terminal,
                 method=method.value,
+                numerics=numerics.value,
             )
             for name in backends
         ]
@@ -211,12 +225,16 @@ def resume(
 ) -> None:
     """Go on with a saved run of a built-in problem, in either backend."""
     from isoparam import console, problems
+    from isoparam.exact import restart
     from isoparam.plot import check_can_draw, draw
+    from isoparam.resume import is_exact
     from isoparam.resume import resume as go_on
 
     check_files(json_file, plot_file)
     if plot_file is not None:
         check_can_draw(plot_file)
+    if is_exact(folder):
+        restart(["-m", "isoparam", *sys.argv[1:]])
     screen = console.screen()
     with interruptible():
         run = go_on(folder, backend.value, steps, checkpoint_every=checkpoint_every, progress=screen.is_terminal)

@@ -138,6 +138,17 @@ class Plan:
     batch_size: int | None
     seed: int
     schedule: Schedule | None = None
+    numerics: str = "fast"
+
+    @property
+    def computing(self) -> str:
+        """dtype of values, loss and gradients before they are rounded to that of the run."""
+        return "float64" if self.numerics == "exact" else self.dtype
+
+    @property
+    def keeping(self) -> str:
+        """dtype of the table of a chunk, which is rounded to that of the history."""
+        return "float64" if self.computing == "float64" else "float32"
 
     @property
     def history_dtype(self) -> str:
@@ -173,6 +184,10 @@ class Rows(NamedTuple):
     loss: np.ndarray
     grad_norm: np.ndarray
     columns: np.ndarray
+
+    def rounded(self, dtype: str) -> "Rows":
+        """The same in another dtype; nothing is copied where it is that already."""
+        return Rows(*(part.astype(dtype, copy=False) for part in self))
 
 
 def layout(shapes: Mapping[str, Shape], specs: Mapping[str, Spec], method: str = "transform") -> Layout:

@@ -24,7 +24,7 @@ from isoparam.settings import check_length, plan_for
 from isoparam.train import check_callbacks, launch
 
 SETTINGS = {"problem", "asked", "constrained", "goal", "saving", "step", "updates", "data", "stopped", "legs"}
-ASKED = ("optimizer", "seed", "dtype", "device", "record", "record_every", "method", "schedule")
+ASKED = ("optimizer", "seed", "dtype", "device", "record", "record_every", "method", "schedule", "numerics")
 GOAL = {"steps", "tol_grad", "skip_nonfinite"}
 
 
@@ -100,6 +100,15 @@ def resume(
 
     leg = Leg(step, rows, tuple(settings["legs"]))
     return launch(problem, backend, plan, asked, goal, keeper, callbacks, progress, begun, leg, take_up)
+
+
+def is_exact(folder: str | Path) -> bool:
+    """Whether the run that was saved here is one of numerics="exact".
+
+    Raises:
+        CheckpointError: as `resume`.
+    """
+    return _settings(read(_place(folder)))["asked"]["numerics"] == "exact"
 
 
 def _place(folder: Any) -> Path:

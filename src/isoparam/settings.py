@@ -5,12 +5,14 @@ from typing import Any
 
 from isoparam.arguments import check_dtype, check_schedule, check_tolerance, whole
 from isoparam.errors import BackendError, SpecError
+from isoparam.exact import check_run
 from isoparam.optimizers import LBFGS, Optimizer, as_optimizer
 from isoparam.plan import METHODS, Layout, Plan, columns, layout
 from isoparam.problem import Problem, Recipe
 from isoparam.schedules import Schedule
 
 DEVICES = ("cpu", "cuda", "gpu")
+NUMERICS = ("fast", "exact")
 
 
 def plan_for(
@@ -23,6 +25,7 @@ def plan_for(
     record_every: int,
     method: str = "transform",
     schedule: Schedule | None = None,
+    numerics: str = "fast",
 ) -> Plan:
     """The plan of a run: arguments left out come from the problem's recipe.
 
@@ -36,6 +39,7 @@ def plan_for(
         record_every: keep every so many steps.
         method: "transform" or "projected".
         schedule: None takes that of the recipe together with its optimizer, or else a constant step size.
+        numerics: "fast" or "exact", whose dtype is "float32" where none is given.
 
     Raises:
         SpecError: for an argument that cannot be right.
@@ -50,9 +54,12 @@ def plan_for(
         optimizer = recipe.optimizer
         schedule = recipe.schedule if schedule is None else schedule
     if dtype is None:
-        dtype = "float64" if recipe is None else recipe.dtype
+        dtype = "float32" if numerics == "exact" else "float64" if recipe is None else recipe.dtype
     check_dtype(dtype)
     check_method(method, optimizer)
+    check_numerics(numerics)
+    if numerics == "exact":
+        check_run(optimizer, dtype, device)
     if dtype == "bfloat16" and isinstance(optimizer, LBFGS):
         raise SpecError("dtype='bfloat16' with LBFGS: gradients of 8 bits have no curvature left; use float32 or float64")
     if schedule is not None:
@@ -69,6 +76,7 @@ def plan_for(
         batch_size=problem.batch_size,
         seed=whole("seed", seed, least=0),
         schedule=schedule,
+        numerics=numerics,
     )
 
 
@@ -117,11 +125,13 @@ def check_problem(problem: Any) -> None:
         raise SpecError(f"problem={problem!r} must be an isoparam.Problem; write isoparam.problems.get('scalar'), for instance")
 
 
-def check_settings(problem: Any, schedule: Any, numerics: str) -> None:
-    """Raise SpecError or BackendError for a problem that is none, and for what is not available yet."""
+def check_numerics(numerics: Any) -> None:
+    """Raise SpecError for an unknown numerics."""
+    if numerics not in NUMERICS:
+        raise SpecError(f"unknown numerics={numerics!r}; choose one of {', '.join(map(repr, NUMERICS))}")
+
+
+def check_settings(problem: Any, schedule: Any) -> None:
+    """Raise SpecError for a problem that is none, or a schedule that cannot be followed."""
     check_problem(problem)
     check_schedule(schedule)
-    if numerics not in ("fast", "exact"):
-        raise SpecError(f"unknown numerics={numerics!r}; choose 'fast'")
-    if numerics == "exact":
-        raise BackendError("numerics='exact' is not available yet; use numerics='fast'")

@@ -54,7 +54,10 @@ def train(
         seed: of the data order, which is the same in both backends.
         dtype: "float64", "float32" or "bfloat16"; None takes that of the recipe, or "float64" without one.
         device: "cpu", or "cuda" or "gpu" (the same).
-        numerics: "fast"; "exact" is not available yet.
+        numerics: "fast" computes in `dtype`. "exact" is for runs in float32 that are to have the same bits in both
+            backends: values, loss and gradient are computed in float64 and rounded once, and the steps of the optimizer
+            are rounded operation by operation. It needs `isoparam.exact.ENVIRONMENT` in the environment, an x86-64
+            processor, and an optimizer other than LBFGS, Adafactor and Muon. Equality is measured, not proven.
         record: names or globs to record; None records what is constrained, () only loss and gradient norm. Values of
             more than 64 entries are recorded as `name.min`, `name.mean` and `name.max`.
         record_every: keep every so many steps.
@@ -99,16 +102,22 @@ def train(
         0.9
     """
     begun = perf_counter()
-    check_settings(problem, schedule, numerics)
+    check_settings(problem, schedule)
     callbacks = check_callbacks(callbacks)
     record = record if record is None or isinstance(record, str) else tuple(record)
     steps, tol_grad = length_for(problem.recipe, steps, tol_grad)
-    plan = plan_for(problem, optimizer, seed, dtype, device, record, record_every, method, schedule)
+    plan = plan_for(problem, optimizer, seed, dtype, device, record, record_every, method, schedule, numerics)
     check_length(plan, steps)
     goal = Goal(steps, tol_grad, whole("skip_nonfinite", skip_nonfinite, least=0))
     keeper = keeper_for(checkpoint_dir, checkpoint_every, resumed=False)
     asked = {"optimizer": plan.optimizer, "seed": plan.seed, "dtype": plan.dtype, "device": device}
-    asked |= {"record": record, "record_every": plan.record_every, "method": method, "schedule": plan.schedule}
+    asked |= {
+        "record": record,
+        "record_every": plan.record_every,
+        "method": method,
+        "schedule": plan.schedule,
+        "numerics": numerics,
+    }
     return launch(problem, backend, plan, asked, goal, keeper, callbacks, progress, begun, Leg(), None)
 
 

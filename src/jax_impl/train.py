@@ -19,6 +19,7 @@ from isoparam.problem import Problem
 from isoparam.run import Evaluation
 from isoparam.schedules import with_settings
 from isoparam.specs import Spec
+from jax_impl.exact import check_exact, rounded
 from jax_impl.flat import (
     DTYPES,
     Objective,
@@ -51,21 +52,24 @@ class Loop:
     """
 
     def __init__(self, problem: Problem, plan: Plan) -> None:
+        if plan.numerics == "exact":
+            check_exact()
         self._plan = plan
         self._specs = problem.specs
         self._loss = problem.loss_for("jax")
-        self._objective = Objective(plan.layout, self._loss, plan.seed)
+        objective = Objective(plan.layout, self._loss, plan.seed)
+        self._objective = rounded(objective) if plan.numerics == "exact" else objective
         self._timetable = plan.timetable
         self._order = data_order(plan.seed, problem.rows, plan.batch_size)
-        with setting(plan.dtype, plan.device):
-            self._data = arrays_of(problem.data or {}, plan.dtype, plan.device)
+        with setting(plan.computing, plan.device):
+            self._data = arrays_of(problem.data or {}, plan.computing, plan.device)
         # One program serves every chunk and every replay: the number of steps is an argument.
         self._program = jax.jit(partial(_chunk, plan, self._objective), donate_argnums=0)
-        self._shown = jax.jit(lambda raw: values_of(plan.layout, leaves_of(plan.layout, raw))[1])
+        self._shown = jax.jit(partial(_whole, plan))
         self._pulled = jax.jit(partial(_slopes, self._specs))
         _, self._places = pieces_of(plan.layout, plan.columns)
         self._ordered = bool(np.all(np.diff(self._places) == 1))
-        raw = start(problem, plan.seed, plan.dtype, plan.device, plan.layout.method)
+        raw = start(problem, plan.seed, plan.computing, plan.device, plan.layout.method)
         self.load({"step": 0, "raw": plan.layout.flatten(raw), "slots": {}})
 
     def state(self) -> dict[str, Any]:
@@ -80,20 +84,20 @@ class Loop:
     def load(self, state: Mapping[str, Any]) -> None:
         """Take up a state; missing slots and variables are those of a start, and no step was skipped unless it says that."""
         self._step = int(state["step"])
-        with setting(self._plan.dtype, self._plan.device):
+        with setting(self._plan.computing, self._plan.device):
             raw = jnp.array(state["raw"], DTYPES[self._plan.dtype])
             fresh = init_state(self._plan.first_optimizer, raw, self._plan.layout.parts)
             slots = {n: jnp.array(s, fresh[n].dtype) for n, s in state["slots"].items()}
             slots = fresh | slots | {"step": jnp.array(state.get("updates", self._step), jnp.int32)}
             # Committed, as data makes what a chunk returns: otherwise the second chunk would be compiled anew.
             self._raw, self._slots = jax.device_put((raw, slots), device_of(self._plan.device))
-            self._variables = variables_of(self._loss, self._plan.dtype, self._plan.device, state.get("variables", {}))
+            self._variables = variables_of(self._loss, self._plan.computing, self._plan.device, state.get("variables", {}))
             self._names = tuple(self._variables)
 
     def advance(self, count: int) -> Rows:
         """Do `count` updates and give back what they recorded: row k is of the state before update k."""
         first, every = self._step, self._plan.record_every
-        with setting(self._plan.dtype, self._plan.device):
+        with setting(self._plan.computing, self._plan.device):
             carry = self._raw, self._slots, self._variables
             order = self._indices(first, count)
             carry, table, kept = self._program(
@@ -107,12 +111,13 @@ class Loop:
         columns = (
             host[:, 2:] if every == 1 else np.array(np.asarray(kept)[skipped : -(-(first + count) // every) - first // every])
         )
-        return Rows(host[:, 0], host[:, 1], columns if self._ordered else columns[:, self._places])
+        rows = Rows(host[:, 0], host[:, 1], columns if self._ordered else columns[:, self._places])
+        return rows.rounded(self._plan.history_dtype)
 
     def look(self) -> Evaluation:
         """Values, loss and gradients where the loop stands, for the batch that comes next."""
         order = self._indices(self._step, 1)
-        with setting(self._plan.dtype, self._plan.device):
+        with setting(self._plan.computing, self._plan.device):
             batch = _batch(self._data, order, 0)
             now = self._raw, self._variables, batch, jnp.int32(self._step)
             loss, grads, _, whole = jax.jit(self._objective.__call__)(*now)
@@ -121,13 +126,13 @@ class Loop:
 
     def values(self) -> dict[str, np.ndarray]:
         """The constrained values where the loop stands."""
-        with setting(self._plan.dtype, self._plan.device):
-            return self._plan.layout.cut(map(to_numpy, self._shown(self._raw)))
+        with setting(self._plan.computing, self._plan.device):
+            return self._plan.layout.cut(to_numpy(value.astype(self._raw.dtype)) for value in self._shown(self._raw))
 
     def slopes(self) -> dict[str, np.ndarray]:
         """For each constrained parameter, of the shape of raw: exactly 0 where no value moves with that raw entry."""
         raw = self._plan.layout.unflatten(to_numpy(self._raw))
-        with setting(self._plan.dtype, self._plan.device):
+        with setting(self._plan.computing, self._plan.device):
             leaves = {
                 name: jnp.asarray(raw[name], DTYPES[self._plan.dtype]) for name in raw if name in self._specs and raw[name].size
             }
@@ -203,7 +208,7 @@ def full_precision() -> Iterator[None]:
 
 def _chunk(
     plan: Plan,
-    objective: Objective,
+    objective: Any,
     carry: Any,
     data: dict[str, Array],
     order: Any,
@@ -212,7 +217,7 @@ def _chunk(
     count: Array,
 ) -> Any:
     """`count` updates from step `first` on, with loss and gradient norm of each and the columns of the recorded ones."""
-    dtype, every = DTYPES[plan.history_dtype], plan.record_every
+    dtype, every = DTYPES[plan.keeping], plan.record_every
     pieces, places = pieces_of(plan.layout, plan.columns)
     width = len(places)
     table = jnp.zeros((plan.capacity, 2 + (width if every == 1 else 0)), dtype)
@@ -222,13 +227,15 @@ def _chunk(
         (raw, slots, variables), table = state
         before = variables, _batch(data, order, k), first + k
         loss, grads, variables, whole = objective(raw, *before)
-        norm = norm_of(descent(plan.layout, raw, grads, plan.maximizes), dtype)
+        norm = norm_of(descent(plan.layout, _widened(plan, raw), _widened(plan, grads), plan.maximizes), dtype)
         parts = [loss.reshape(1), norm.reshape(1), *(_record(pieces, whole) if every == 1 else ())]
         table = _put(table, parts, k)
         # Another raw is tried with the batch, variables and random numbers of this step.
         optimizer = plan.optimizer if settings is None else _settled(plan.optimizer, settings[k], raw)
         raw, slots = update(optimizer, raw, loss, grads, slots, lambda raw: objective(raw, *before)[:2], plan.layout.parts)
-        return (projected(plan.layout, raw) if plan.layout.projected else raw, slots, variables), table
+        if plan.layout.projected:
+            raw = projected(plan.layout, _widened(plan, raw)).astype(raw.dtype)
+        return (raw, slots, variables), table
 
     if every == 1:
         carry, table = lax.fori_loop(np.int32(0), count, one, (carry, table))
@@ -236,7 +243,7 @@ def _chunk(
 
     def record(row: Array, state: Any) -> Any:
         carry, table, kept = state
-        _, whole = values_of(plan.layout, leaves_of(plan.layout, carry[0]))
+        whole = _whole(plan, carry[0])
         kept = _put(kept, _record(pieces, whole), row) if width else kept
         low = jnp.maximum((first // every + row) * every - first, 0)
         high = jnp.minimum((first // every + row + 1) * every - first, count)
@@ -245,6 +252,16 @@ def _chunk(
 
     rows = jnp.where(count > 0, (first + count - 1) // every - first // every + 1, 0)
     return lax.fori_loop(np.int32(0), rows, record, (carry, table, kept))
+
+
+def _widened(plan: Plan, flat: Array) -> Array:
+    """A flat vector in the dtype in which values are computed."""
+    return flat.astype(DTYPES[plan.computing])
+
+
+def _whole(plan: Plan, raw: Array) -> tuple[Array, ...]:
+    """The values of whole groups."""
+    return values_of(plan.layout, leaves_of(plan.layout, _widened(plan, raw)))[1]
 
 
 def _settled(optimizer: Optimizer, bits: Array, raw: Array) -> Optimizer:

@@ -1,7 +1,7 @@
 """Training: chunks of steps over one flat vector of raw parameters, recorded on the device."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any, cast
 
@@ -14,6 +14,7 @@ from isoparam.plan import Plan, Rows, layout, pieces_of, probe
 from isoparam.problem import Problem
 from isoparam.run import Evaluation
 from isoparam.schedules import with_settings
+from torch_impl.exact import check_exact, nearest_roots, rounded
 from torch_impl.flat import (
     DTYPES,
     Objective,
@@ -47,18 +48,21 @@ class Loop:
     """
 
     def __init__(self, problem: Problem, plan: Plan) -> None:
+        if plan.numerics == "exact":
+            check_exact()
         self._plan = plan
         self._specs = problem.specs
         self._loss = problem.loss_for("torch")
-        self._objective = Objective(plan.layout, self._loss, plan.seed)
+        objective = Objective(plan.layout, self._loss, plan.seed)
+        self._objective = rounded(objective) if plan.numerics == "exact" else objective
         self._device = device_of(plan.device)
         self._dtype = DTYPES[plan.dtype]
-        self._kept_dtype = DTYPES[plan.history_dtype]
+        self._kept_dtype = DTYPES[plan.keeping]
         self._timetable = plan.timetable
         self._order = data_order(plan.seed, problem.rows, plan.batch_size)
-        self._data = arrays_of(problem.data or {}, plan.dtype, plan.device)
+        self._data = arrays_of(problem.data or {}, plan.computing, plan.device)
         self._pieces, self._places = pieces_of(plan.layout, plan.columns)
-        raw = start(problem, plan.seed, plan.dtype, plan.device, plan.layout.method)
+        raw = start(problem, plan.seed, plan.computing, plan.device, plan.layout.method)
         self.load({"step": 0, "raw": plan.layout.flatten(raw), "slots": {}})
 
     def state(self) -> dict[str, Any]:
@@ -77,7 +81,7 @@ class Loop:
         fresh = init_state(self._plan.first_optimizer, self._raw, self._plan.layout.parts)
         slots = {n: torch.tensor(s, dtype=fresh[n].dtype, device=fresh[n].device) for n, s in state["slots"].items()}
         self._slots: dict[str, Any] = fresh | slots | {"step": int(state.get("updates", self._step))}
-        self._variables = variables_of(self._loss, self._plan.dtype, self._plan.device, state.get("variables", {}))
+        self._variables = variables_of(self._loss, self._plan.computing, self._plan.device, state.get("variables", {}))
 
     def advance(self, count: int) -> Rows:
         """Do `count` updates and give back what they recorded: row k is of the state before update k."""
@@ -94,7 +98,7 @@ class Loop:
         for k, row in enumerate(table.unbind(0)):
             before = self._variables, self._batch(order, k), first + k
             loss, grads, self._variables, whole = self._objective(self._raw, *before)
-            vanishing = descent(layout, self._raw, grads, self._plan.maximizes)
+            vanishing = descent(layout, self._widened, grads, self._plan.maximizes)
             parts = [loss.view(1), vanishing if short else norm_of(vanishing, self._kept_dtype).view(1)]
             if width:
                 parts += self._record(whole)
@@ -104,13 +108,14 @@ class Loop:
             optimizer = self._plan.optimizer
             if settings is not None:
                 optimizer = with_settings(optimizer, *settings[k])
-            update(optimizer, self._raw, loss, grads, self._slots, partial(self._again, before), layout.parts)
+            with nearest_roots() if self._plan.numerics == "exact" else nullcontext():
+                update(optimizer, self._raw, loss, grads, self._slots, partial(self._again, before), layout.parts)
             if layout.projected:
-                self._raw.copy_(projected(layout, self._raw))
+                self._raw.copy_(projected(layout, self._widened))
         self._step += count
         norms = norm_of(table[:, 1:split], self._kept_dtype) if short else table[:, 1]
         columns = (table[:, split:] if every == 1 else kept).cpu().numpy()
-        return Rows(table[:, 0].cpu().numpy(), norms.cpu().numpy(), columns[:, self._places])
+        return Rows(table[:, 0].cpu().numpy(), norms.cpu().numpy(), columns[:, self._places]).rounded(self._plan.history_dtype)
 
     def look(self) -> Evaluation:
         """Values, loss and gradients where the loop stands, for the batch that comes next."""
@@ -121,8 +126,8 @@ class Loop:
     def values(self) -> dict[str, np.ndarray]:
         """The constrained values where the loop stands."""
         with torch.no_grad():
-            leaves = leaves_of(self._plan.layout, self._raw)
-            return self._plan.layout.cut(map(to_numpy, values_of(self._plan.layout, leaves)[1]))
+            whole = values_of(self._plan.layout, leaves_of(self._plan.layout, self._widened))[1]
+            return self._plan.layout.cut(to_numpy(value.to(self._dtype)) for value in whole)
 
     def slopes(self) -> dict[str, np.ndarray]:
         """For each constrained parameter, of the shape of raw: exactly 0 where no value moves with that raw entry."""
@@ -135,6 +140,11 @@ class Loop:
                 weights = torch.tensor(probe(tuple(value.shape)), dtype=self._dtype, device=self._device)
                 result[name] = to_numpy(torch.autograd.grad(value, leaf, weights)[0])
         return result
+
+    @property
+    def _widened(self) -> Array:
+        """raw in the dtype in which values are computed."""
+        return self._raw.to(DTYPES[self._plan.computing])
 
     def _again(self, before: tuple[Any, ...], raw: Array) -> tuple[Array, Array]:
         """Loss and gradient at another raw, for the batch, variables and random numbers of one step."""

@@ -124,7 +124,9 @@ def test_names_and_get():
 
 @pytest.mark.parametrize("arguments", [
     ({"backend": "tensorflow"}, BackendError, "unknown backend 'tensorflow'"),
-    ({"numerics": "exact"}, BackendError, "numerics='exact' is not available yet"),
+    ({"numerics": "exact", "dtype": "float64"}, SpecError, "numerics='exact' is for dtype='float32'"),
+    ({"numerics": "exact", "optimizer": iso.LBFGS()}, SpecError, "numerics='exact': LBFGS adds up in another order"),
+    ({"numerics": "exact", "device": "cuda"}, BackendError, "numerics='exact' is for an x86-64 processor; device='cuda'"),
     ({"numerics": "loose"}, SpecError, "unknown numerics='loose'"),
     ({"schedule": "cosine"}, SpecError, "schedule='cosine' is no schedule of isoparam"),
     ({"device": "tpu"}, BackendError, "unknown device='tpu'"),

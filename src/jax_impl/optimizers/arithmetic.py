@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from isoparam.optimizers import Optimizer
+from jax_impl.exact import root
 
 
 def _in_float32(operation: Callable[..., Array]) -> Callable[..., Array]:
@@ -76,7 +77,7 @@ def sqrt(x: Array) -> Array:
 
     # twin: torch's is one unit in the last place off, for a sixth of float32 and an eightieth of float64; XLA's is not.
     """
-    return _rounded(jnp.sqrt(x))  # else XLA takes a reciprocal root for a division
+    return _rounded(root(x))  # else XLA takes a reciprocal root for a division
 
 
 @_in_float32

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor as Array
 
 from isoparam.optimizers import Optimizer
+from torch_impl.exact import root
 
 
 def add(x: Array, y: Array, alpha: Any = 1.0) -> Array:
@@ -46,7 +47,7 @@ def sqrt(x: Array) -> Array:
 
     # twin: torch's is one unit in the last place off, for a sixth of float32 and an eightieth of float64; XLA's is not.
     """
-    return x.sqrt()
+    return root(x)
 
 
 def lerp(start: Array, end: Array, weight: Any) -> Array:

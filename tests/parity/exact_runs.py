@@ -1,0 +1,67 @@
+"""A program that prints, as JSON, how many numbers of numerics="exact" runs have other bits in torch than in JAX.
+
+It is run in a process of its own, with the variables that exact runs need in the environment.
+"""
+
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+
+import numpy as np
+from benchmarks.exact import OPTIMIZERS
+
+import isoparam as iso
+from parity.test_variables import running
+from parity.training import mixed
+
+EXACT = {"numerics": "exact", "seed": 3}
+SETTINGS = {
+    "projected": {"method": "projected"},
+    "scheduled": {"schedule": iso.CyclicLR(1e-4, 0.02, 7, mode="triangular2")},
+    "summaries": {"record": None},
+    "every seventh": {"record": None, "record_every": 7},
+}
+STEPS = 150
+
+
+def apart(ours: iso.Run, theirs: iso.Run) -> int:
+    """Numbers of two runs whose bytes differ, history and everything that a checkpoint holds included."""
+    trees = [(dict(ours.history), dict(theirs.history)), (dict(ours.values), dict(theirs.values))]
+    trees.append((ours.checkpoint.state, theirs.checkpoint.state))
+    total = 0
+    for one, other in trees:
+        assert list(one) == list(other)
+        for key in one:
+            a, b = np.asarray(one[key]), np.asarray(other[key])
+            if key.startswith("variable/"):  # they stay in float64, where the backends differ
+                assert a.shape == b.shape, key
+                assert np.allclose(a, b, rtol=1e-12, atol=1e-15), key
+                continue
+            assert (a.dtype, a.shape) == (b.dtype, b.shape), key
+            total += int((np.frombuffer(a.tobytes(), "u1") != np.frombuffer(b.tobytes(), "u1")).sum())
+    return total
+
+
+def both(problem: iso.Problem, optimizer: iso.optimizers.Optimizer, **settings: object) -> int:
+    """Bytes apart after a run in each backend."""
+    return apart(*(iso.train(problem, name, optimizer, steps=STEPS, **EXACT | settings) for name in ("torch", "jax")))
+
+
+def cases() -> Iterator[tuple[str, int]]:
+    """Name and bytes apart of each case."""
+    for name, optimizer in OPTIMIZERS.items():
+        # Rprop takes signs of gradients, which are noise where they cancel: a problem whose gradients do not.
+        yield name, both(iso.problems.get("faithful") if name == "Rprop" else mixed(), optimizer)
+    for name, settings in SETTINGS.items():
+        yield name, both(mixed(), iso.AdamW(lr=0.01), **settings)
+    yield "batch statistics", both(running(), iso.Adam(lr=0.01))
+    whole = iso.train(mixed(), "torch", iso.NAdam(lr=0.01), steps=STEPS, **EXACT)
+    for first, second in (("torch", "jax"), ("jax", "torch")):
+        with tempfile.TemporaryDirectory() as folder:
+            iso.train(mixed(), first, iso.NAdam(lr=0.01), steps=61, **EXACT).save(folder)
+            yield f"{first} and then {second}", apart(whole, iso.resume(folder, second, STEPS - 61, mixed()))
+
+
+if __name__ == "__main__":
+    json.dump(dict(cases()), sys.stdout)

@@ -1,0 +1,69 @@
+"""numerics="exact": the same bits in both backends; and what it refuses."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import isoparam as iso
+from isoparam.errors import BackendError
+from isoparam.exact import ENVIRONMENT, is_set
+
+ROOT = Path(__file__).parent.parent.parent
+PLAIN = {name: value for name, value in os.environ.items() if name not in ENVIRONMENT}
+CASES = (
+    "SGD", "Adam", "AMSGrad", "AdamW", "NAdam", "RAdam", "Adamax", "Adagrad", "Adadelta", "RMSprop", "Rprop", "ASGD",
+    "SparseAdam", "projected", "scheduled", "summaries", "every seventh", "batch statistics", "torch and then jax",
+    "jax and then torch",
+)  # fmt: skip
+pytestmark = pytest.mark.xdist_group("exact")  # one process computes all of them
+
+
+def run(*command, environment):
+    done = subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True, timeout=900, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def bytes_apart():
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
+    program = str(ROOT / "tests" / "parity" / "exact_runs.py")
+    return json.loads(run(program, environment=PLAIN | ENVIRONMENT | {"PYTHONPATH": path}))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_bit_is_apart(case, bytes_apart):
+    assert bytes_apart[case] == 0
+
+
+def test_every_case_is_looked_at(bytes_apart):
+    assert set(bytes_apart) == set(CASES)
+
+
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+@pytest.mark.skipif(is_set(os.environ), reason="the variables for exact runs stand in the environment")
+def test_without_the_variables_it_is_refused(backend):
+    with pytest.raises(BackendError, match=r"ATEN_CPU_CAPABILITY=default XLA_FLAGS=--xla_cpu_max_isa=AVX before Python starts"):
+        iso.train(iso.problems.get("linkage"), backend, iso.Adam(), steps=3, numerics="exact")
+
+
+def test_the_command_line_starts_itself_anew(tmp_path):
+    command = ["-m", "isoparam", "train", "linkage", "--optimizer", "adam", "--numerics", "exact", "--steps", "50"]
+    run(*command, "--backend", "both", "--json", str(tmp_path / "both.json"), environment=PLAIN)
+    ours, theirs = json.loads((tmp_path / "both.json").read_text())["runs"]
+    assert ours["values"] == theirs["values"]
+    run(*command, "--backend", "torch", "--checkpoint", str(tmp_path / "saved"), environment=PLAIN)
+    run("-m", "isoparam", "resume", str(tmp_path / "saved"), "--backend", "jax", "--steps", "20", environment=PLAIN)
+    saved = np.float32(ours["values"]["t"])
+    assert saved == ours["values"]["t"]  # a number of float32
+
+
+def test_the_command_of_the_table_counts_what_differs():
+    table = run("-m", "benchmarks.exact", "--problems", "linkage", "--optimizers", "Adam", "--steps", "30", environment=PLAIN)
+    assert "| linkage | 0 |" in table
+    assert "1 runs in each backend, up to 30 steps: 0 of " in table
