@@ -14,7 +14,9 @@ from concurrent.futures import ProcessPoolExecutor
 from fnmatch import fnmatch
 from multiprocessing import get_context
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
 
 import isoparam as iso
 from isoparam.errors import NonFiniteError
@@ -77,7 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
             rows[name] = future.result()
             print(name, [apart.total for apart in rows[name]], file=sys.stderr)
     lines = [f"| problem | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
-    lines += [f"| {name} | {' | '.join(map(shown, cells))} |" for name, cells in rows.items()]
+    lines += [f"| {name} | {' | '.join(str(apart.total) for apart in cells)} |" for name, cells in rows.items()]
     every = [apart for cells in rows.values() for apart in cells]
     compared, differing = sum(apart.numbers for apart in every), sum(apart.total for apart in every)
     lines += [
@@ -121,12 +123,7 @@ def trained(problem: str, backend: str, name: str, steps: int) -> Run:
         return error.run
 
 
-def shown(apart: Apart) -> str:
-    """A cell: bits apart, and the steps where they are fewer than asked for."""
-    return str(apart.total)
-
-
-def _trees(ours: Run, theirs: Run) -> list[tuple[dict, dict]]:
+def _trees(ours: Run, theirs: Run) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     return [(dict(ours.raw), dict(theirs.raw)), (dict(ours.values), dict(theirs.values))]
 
 
@@ -134,9 +131,7 @@ def _slots(run: Run) -> list[str]:
     return [key for key in run.checkpoint.state if key.startswith("optimizer/")]
 
 
-def _differing(one: object, other: object) -> int:
-    import numpy as np
-
+def _differing(one: Any, other: Any) -> int:
     one, other = np.asarray(one), np.asarray(other)
     if one.dtype != other.dtype or one.shape != other.shape:
         raise RuntimeError(f"{one.dtype} of shape {one.shape} against {other.dtype} of shape {other.shape}")

@@ -7,16 +7,18 @@ import json
 import sys
 import tempfile
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from benchmarks.exact import OPTIMIZERS
 
 import isoparam as iso
+from isoparam.optimizers import Optimizer
 from parity.test_variables import running
 from parity.training import mixed
 
-EXACT = {"numerics": "exact", "seed": 3}
-SETTINGS = {
+EXACT: dict[str, Any] = {"numerics": "exact", "seed": 3}
+SETTINGS: dict[str, dict[str, Any]] = {
     "projected": {"method": "projected"},
     "scheduled": {"schedule": iso.CyclicLR(1e-4, 0.02, 7, mode="triangular2")},
     "summaries": {"record": None},
@@ -43,7 +45,7 @@ def apart(ours: iso.Run, theirs: iso.Run) -> int:
     return total
 
 
-def both(problem: iso.Problem, optimizer: iso.optimizers.Optimizer, **settings: object) -> int:
+def both(problem: iso.Problem, optimizer: Optimizer, **settings: Any) -> int:
     """Bytes apart after a run in each backend."""
     return apart(*(iso.train(problem, name, optimizer, steps=STEPS, **EXACT | settings) for name in ("torch", "jax")))
 

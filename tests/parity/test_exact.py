@@ -55,7 +55,7 @@ def test_without_the_variables_it_is_refused(backend):
 def test_the_command_line_starts_itself_anew(tmp_path):
     command = ["-m", "isoparam", "train", "linkage", "--optimizer", "adam", "--numerics", "exact", "--steps", "50"]
     run(*command, "--backend", "both", "--json", str(tmp_path / "both.json"), environment=PLAIN)
-    ours, theirs = json.loads((tmp_path / "both.json").read_text())["runs"]
+    ours, theirs = json.loads((tmp_path / "both.json").read_text())["runs"].values()
     assert ours["values"] == theirs["values"]
     run(*command, "--backend", "torch", "--checkpoint", str(tmp_path / "saved"), environment=PLAIN)
     run("-m", "isoparam", "resume", str(tmp_path / "saved"), "--backend", "jax", "--steps", "20", environment=PLAIN)
