@@ -55,7 +55,8 @@ def table(spec: Optimizer, layout: Layout) -> Table:
         rows = {name: ahead for name, (ahead, per, _) in _lbfgs(spec).items() if per}
         result = {f"{name}/{key}": Entry((*ahead, *raws[key])) for name, ahead in rows.items() for key in layout.names}
         return result | {name: Entry(shape, kind) for name, (shape, per, kind) in _lbfgs(spec).items() if not per}
-    own = {key: entries(spec, raws[key]) for key in layout.names}
+    # A constant has no raw: an optimizer that looks at shapes, as Muon does at matrices, never sees it.
+    own = {key: entries(spec, raws[key]) if spec.elementwise or prod(raws[key]) else {} for key in layout.names}
     names = dict.fromkeys(name for part in own.values() for name in part)
     return {f"{name}/{key}": own[key][name] for name in names for key in layout.names if name in own[key]}
 

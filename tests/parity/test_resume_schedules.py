@@ -79,3 +79,23 @@ def test_a_plateau_in_a_checkpoint_is_refused(tmp_path):
     Writer(tmp_path / "other").write(settings, stored.state, stored.history)
     with pytest.raises(CheckpointError, match=r"settings that no run has.*ReduceLROnPlateau"):
         iso.resume(tmp_path / "other", "torch", 3, mixed())
+
+
+def test_the_momentum_that_a_schedule_brings_goes_with_the_run(tmp_path):
+    """The optimizer has none by itself, and still a buffer from the first update on."""
+    settings = {"optimizer": iso.SGD(lr=0.01), "schedule": iso.OneCycleLR(0.02, total_steps=40)}
+    whole = train(mixed(), "torch", 40, **settings)
+    train(mixed(), "torch", 17, **settings).save(tmp_path)
+    same_bits(iso.resume(tmp_path, "torch", 23, mixed()), whole)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("optimizer", [iso.Muon(), iso.Adafactor()], ids=["muon", "adafactor"])
+def test_an_optimizer_of_matrices_trains_beside_a_constant(backend, optimizer):
+    problem = iso.Problem(
+        name="beside", constraints={"f": iso.Fixed(2.0)}, init={"w": np.ones((2, 3)), "f": 2.0},
+        loss=lambda values, batch: ((values["w"] - values["f"]) ** 2).sum(),
+    )  # fmt: skip
+    run = iso.train(problem, backend, optimizer, steps=3)
+    assert run.values["f"] == 2.0
+    assert np.all(run.values["w"] != 1.0)

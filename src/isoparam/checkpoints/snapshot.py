@@ -60,7 +60,7 @@ def arrays_of(plan: Plan, state: Mapping[str, Any], values: Mapping[str, np.ndar
     arrays = {f"raw/{name}": array for name, array in plan.layout.unflatten(state["raw"]).items()}
     arrays |= {f"value/{name}": np.asarray(array) for name, array in values.items()}
     arrays |= {f"variable/{name}": np.asarray(array) for name, array in state["variables"].items()}
-    named = split(plan.optimizer, {name: np.asarray(slot) for name, slot in state["slots"].items()}, plan.layout)
+    named = split(plan.first_optimizer, {name: np.asarray(slot) for name, slot in state["slots"].items()}, plan.layout)
     return arrays | {f"optimizer/{name}": array for name, array in named.items()}
 
 
@@ -82,7 +82,7 @@ def state_of(plan: Plan, stored: Mapping[str, np.ndarray], step: int, updates: i
     kind = np.dtype(plan.history_dtype)
     wanted = {f"raw/{name}": (raws[name], kind) for name in plan.layout.names}
     wanted |= {f"value/{name}": (values[name], kind) for name in plan.layout.names}
-    entries = table(plan.optimizer, plan.layout)
+    entries = table(plan.first_optimizer, plan.layout)
     wanted |= {f"optimizer/{name}": (entry.shape, entry.dtype(kind)) for name, entry in entries.items()}
     variables = {name.partition("/")[2]: array for name, array in stored.items() if name.startswith("variable/")}
     _check_variables(variables, fresh["variables"])
@@ -92,7 +92,7 @@ def state_of(plan: Plan, stored: Mapping[str, np.ndarray], step: int, updates: i
     if not np.isfinite(flat).all():
         raise CheckpointError("the raw parameters of the checkpoint are not finite")
     named = {name: stored[f"optimizer/{name}"] for name in entries}
-    buffers = joined(plan.optimizer, named, plan.layout, fresh["slots"])
+    buffers = joined(plan.first_optimizer, named, plan.layout, fresh["slots"])
     return {"step": step, "updates": updates, "raw": flat, "slots": buffers, "variables": variables}
 
 
