@@ -89,12 +89,15 @@ from isoparam.specs import (
     catalogue,
 )
 from isoparam.train import train
+from isoparam.updates import EMA, SWA, ClipByNorm, ClipByValue, GradScaler
 from isoparam.version import __version__
 
 __all__ = [
     "ASGD",
+    "EMA",
     "LBFGS",
     "SGD",
+    "SWA",
     "Adadelta",
     "Adafactor",
     "Adagrad",
@@ -107,6 +110,8 @@ __all__ = [
     "CholeskyCorrelation",
     "CholeskyCovariance",
     "Circular",
+    "ClipByNorm",
+    "ClipByValue",
     "ColumnStochastic",
     "Compose",
     "Concatenate",
@@ -119,6 +124,7 @@ __all__ = [
     "Evaluation",
     "ExponentialLR",
     "Fixed",
+    "GradScaler",
     "GreaterThan",
     "HalfSpace",
     "Hyperplane",

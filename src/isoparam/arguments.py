@@ -49,9 +49,12 @@ def check_loss_value(shape: Shape, floating: bool, kind: str, bits: int, dtype: 
 
 
 def check_schedule(schedule: Any) -> None:
-    """Raise SpecError unless schedule is None or one that `train` can follow."""
+    """Raise SpecError unless schedule is None or one that knows its rates beforehand."""
     if schedule is not None and isinstance(as_schedule(schedule), ReduceLROnPlateau):
-        raise SpecError(f"schedule={schedule!r}: train cannot follow it yet; take one that knows its rates beforehand")
+        raise SpecError(
+            f"schedule={schedule!r} follows the loss, which a transformation of optax is not told; isoparam.train follows "
+            f"it, and rates_for(lr, losses) gives its rates"
+        )
 
 
 def check_dtype(dtype: Any) -> None:

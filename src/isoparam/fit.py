@@ -50,7 +50,7 @@ class _Faults:
 
     def warn(self, session: Session, step: int, loss: float) -> None:
         """Tell of the first one."""
-        if not self._warned:
+        if not self._warned and session.plan.scaler is None:  # a scaler finds its scale by such steps
             self._warned = True
             warnings.warn(
                 f"step {step} is skipped, since its loss {loss} or its gradient is not finite; so is every further one, up to "
@@ -175,6 +175,9 @@ def _skipped(loop: Any, session: Session, before: list[Any], kept: dict[str, np.
     """Pass a step without its update: the state is as before it, but for the place in the data."""
     _replay(loop, before, step)
     state = loop.state() | {"step": step + 1}
+    scaler = session.plan.scaler
+    if scaler is not None:
+        state["extras"] = state["extras"] | {"scaler": scaler.fallen(state["extras"]["scaler"])}
     loop.load(state)
     session.keep(kept, step)
     return state

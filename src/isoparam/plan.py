@@ -1,115 +1,31 @@
-"""What both backends train by: how parameters lie in one flat vector, what a history row holds, and the settings."""
+"""What both backends train by: what a history row holds, and the settings of a run."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from isoparam.errors import SpecError
+from isoparam.layout import Layout
 from isoparam.names import select
 from isoparam.optimizers import Optimizer
-from isoparam.schedules import Schedule, Timetable, with_settings
-from isoparam.specs import Real, Spec, Tied
+from isoparam.schedules import ReduceLROnPlateau, Schedule, Timetables, with_settings
 from isoparam.specs.bounds import Shape
+from isoparam.updates import Average, Clip, GradScaler, Segment
 
 SHOWN = 64  # entries up to which a value is recorded whole
 SUMMARY = ("min", "mean", "max")
 FIXED = ("step", "loss", "grad_norm")
 DTYPES = ("float64", "float32", "bfloat16")
-WIDTHS = {"float64": 64, "float32": 32, "bfloat16": 16}
+WIDTHS = {"float64": 64, "float32": 32, "bfloat16": 16, "float16": 16}
+NARROW = ("float16", "bfloat16")
 METHODS = ("transform", "projected")
 
 NORM_RANGES = {64: (2.0**-400, 2.0**400, 2.0**540), 32: (2.0**-30, 2.0**30, 2.0**75)}
 """By bits: between which norms the squares of what counts neither underflow nor overflow, and what to multiply by below (to
 divide by above) so that the squares of every normal number are normal."""
-
-
-class Entry(NamedTuple):
-    """One parameter: its name, shapes, and place within its group."""
-
-    name: str
-    raw_shape: Shape
-    value_shape: Shape
-    start: int
-    stop: int
-
-
-class Group(NamedTuple):
-    """A stretch of the flat vector that goes through its spec in one call.
-
-    All entries of one scalar spec with plain bounds share a group, and so do all unconstrained ones: a thousand scales
-    cost one call. `shape` is that of raw in the call: flat where entries share, else that of the one entry.
-    """
-
-    spec: Spec
-    shape: Shape
-    start: int
-    stop: int
-    entries: tuple[Entry, ...]
-
-
-class Part(NamedTuple):
-    """Where one raw parameter lies in the flat vector, and its shape."""
-
-    start: int
-    stop: int
-    shape: Shape
-
-
-class Layout(NamedTuple):
-    """All raw parameters as one flat vector, group after group; `names` is the order in which the user gave them.
-
-    `method`: "transform"; or "projected": the flat vector holds the constrained values themselves, which every step projects
-    onto their sets, and raw stands for these values, wherever it is named.
-    """
-
-    names: tuple[str, ...]
-    groups: tuple[Group, ...]
-    size: int
-    method: str = "transform"
-
-    @property
-    def projected(self) -> bool:
-        """Whether the flat vector holds values."""
-        return self.method == "projected"
-
-    @property
-    def parts(self) -> tuple[Part, ...]:
-        """The parameters of the flat vector, in its order, without those of size 0."""
-        entries = ((g.start + e.start, g.start + e.stop, e.raw_shape) for g in self.groups for e in g.entries)
-        return tuple(Part(*entry) for entry in entries if entry[0] < entry[1])
-
-    def check(self, raw: Mapping[str, np.ndarray], problem: str) -> None:
-        """Raise SpecError for a raw of other names or shapes than laid out here, for the problem of this name."""
-        shapes = {entry.name: entry.raw_shape for group in self.groups for entry in group.entries}
-        given = {name: tuple(np.shape(array)) for name, array in raw.items()}
-        if given != shapes:
-            raise SpecError(f"raw has shapes {given}; problem {problem!r} has {shapes}")
-
-    def flatten(self, tree: Mapping[str, np.ndarray]) -> np.ndarray:
-        """{name: raw} as one vector."""
-        return np.concatenate([np.asarray(tree[e.name]).reshape(-1) for g in self.groups for e in g.entries])
-
-    def unflatten(self, flat: np.ndarray) -> dict[str, np.ndarray]:
-        """One vector as {name: raw}, each a copy."""
-        parts = {
-            e.name: np.array(flat[g.start + e.start : g.start + e.stop]).reshape(e.raw_shape)
-            for g in self.groups
-            for e in g.entries
-        }
-        return {name: parts[name] for name in self.names}
-
-    def cut(self, whole: Iterable[np.ndarray]) -> dict[str, np.ndarray]:
-        """The values of the groups as {name: value}, each a copy."""
-        parts: dict[str, np.ndarray] = {}
-        for group, value in zip(self.groups, whole, strict=True):
-            if len(group.entries) == 1:
-                parts[group.entries[0].name] = np.array(value)
-            else:
-                parts |= {e.name: np.array(value[e.start : e.stop]).reshape(e.value_shape) for e in group.entries}
-        return {name: parts[name] for name in self.names}
 
 
 class Column(NamedTuple):
@@ -127,11 +43,21 @@ class Column(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """The settings of one run, resolved and checked; hashable, since JAX traces with it."""
+    """The settings of one run, resolved and checked; hashable, since JAX traces with it.
+
+    Attributes:
+        layout: of the parameters.
+        columns: what is recorded.
+        optimizer: as it was asked for; `segments` say what updates which parameters.
+        segments: of the flat vector.
+        dtype: of parameters and optimizer.
+        narrow: dtype in which the loss is computed from the values; None: that of the values.
+    """
 
     layout: Layout
     columns: tuple[Column, ...]
     optimizer: Optimizer
+    segments: tuple[Segment, ...]
     dtype: str
     device: str
     record_every: int
@@ -139,6 +65,11 @@ class Plan:
     seed: int
     schedule: Schedule | None = None
     numerics: str = "fast"
+    clip: Clip | None = None
+    average: Average | None = None
+    accumulate: int = 1
+    narrow: str | None = None
+    scaler: GradScaler | None = None
 
     @property
     def computing(self) -> str:
@@ -156,15 +87,25 @@ class Plan:
         return "float64" if self.dtype == "float64" else "float32"
 
     @property
-    def timetable(self) -> Timetable | None:
-        """A fresh table of what the schedule sets; None without one."""
-        return None if self.schedule is None else Timetable(self.optimizer, self.schedule)
+    def timetables(self) -> Timetables | None:
+        """Fresh tables of what the schedule sets for each segment; None without one that knows its rates beforehand."""
+        if self.schedule is None or isinstance(self.schedule, ReduceLROnPlateau):
+            return None
+        return Timetables(tuple(segment.optimizer for segment in self.segments), self.schedule)
 
     @property
-    def first_optimizer(self) -> Optimizer:
-        """The optimizer with the settings of its first update, which decide about its buffers."""
-        times = self.timetable
-        return self.optimizer if times is None else with_settings(self.optimizer, *times.rows(0, 1)[0].tolist())
+    def plateau(self) -> ReduceLROnPlateau | None:
+        """The schedule that follows the loss, if that is the schedule."""
+        return self.schedule if isinstance(self.schedule, ReduceLROnPlateau) else None
+
+    @property
+    def first_optimizers(self) -> tuple[Optimizer, ...]:
+        """The optimizers of the segments with the settings of their first update, which decide about their buffers."""
+        times = self.timetables
+        if times is None:
+            return tuple(segment.optimizer for segment in self.segments)
+        first = times.rows(0, 1)[0].tolist()
+        return tuple(with_settings(segment.optimizer, *row) for segment, row in zip(self.segments, first, strict=True))
 
     @property
     def maximizes(self) -> bool:
@@ -172,9 +113,16 @@ class Plan:
         return self.optimizer.maximize
 
     @property
+    def frozen(self) -> tuple[str, ...]:
+        """Parameters that are not trained, although they could be."""
+        groups = (group for group in self.layout.groups if group.start >= self.layout.free and group.start < group.stop)
+        return tuple(entry.name for group in groups for entry in group.entries)
+
+    @property
     def capacity(self) -> int:
         """Most steps in one chunk: what history and row numbers of about 4 MiB hold."""
-        row = 8 * (2 + -(-sum(column.width for column in self.columns) // self.record_every)) + 4 * (self.batch_size or 0)
+        indices = (self.batch_size or 0) * self.accumulate
+        row = 8 * (2 + -(-sum(column.width for column in self.columns) // self.record_every)) + 4 * indices
         return max(16, min(2**16, 2**22 // row))
 
 
@@ -188,38 +136,6 @@ class Rows(NamedTuple):
     def rounded(self, dtype: str) -> "Rows":
         """The same in another dtype; nothing is copied where it is that already."""
         return Rows(*(part.astype(dtype, copy=False) for part in self))
-
-
-def layout(shapes: Mapping[str, Shape], specs: Mapping[str, Spec], method: str = "transform") -> Layout:
-    """Lay parameters out by spec.
-
-    Args:
-        shapes: shape of each value, in the order of the user.
-        specs: spec of the constrained names.
-        method: what the flat vector holds: "transform": raw; "projected": the values.
-
-    Raises:
-        SpecError: where nothing is free.
-    """
-    together: dict[Any, list[str]] = {}
-    for name in shapes:
-        spec = specs.get(name, Real())
-        together.setdefault(spec if _elementwise(spec) else (spec, name), []).append(name)
-    groups, start = [], 0
-    for names in together.values():
-        spec = specs.get(names[0], Real())
-        entries, size = [], 0
-        for name in names:
-            own = method == "projected" and not isinstance(spec, Tied)
-            raw_shape = shapes[name] if own else spec.raw_shape(shapes[name])
-            entries.append(Entry(name, raw_shape, shapes[name], size, size + prod(raw_shape)))
-            size += prod(raw_shape)
-        shape = entries[0].raw_shape if len(entries) == 1 else (size,)
-        groups.append(Group(spec, shape, start, start + size, tuple(entries)))
-        start += size
-    if start == 0:
-        raise SpecError(f"nothing can be trained: {', '.join(map(repr, shapes))} are Fixed; leave one parameter free")
-    return Layout(tuple(shapes), tuple(groups), start, method)
 
 
 def columns(shapes: Mapping[str, Shape], constrained: Iterable[str], record: Iterable[str] | None) -> tuple[Column, ...]:
@@ -301,8 +217,3 @@ def history(
 def probe(shape: Shape) -> np.ndarray:
     """Weights, none of them 0 or special: a derivative that vanishes for their sum vanishes for every entry."""
     return np.cos(np.arange(1.0, prod(shape) + 1)).reshape(shape)
-
-
-def _elementwise(spec: Spec) -> bool:
-    """Whether the spec accepts any shape, one entry like the next: a scalar spec without array bounds."""
-    return spec.kind == "scalar" and spec._bound_shape == ()  # pyright: ignore[reportAttributeAccessIssue]

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from isoparam.arguments import check_dtype, check_schedule, check_tolerance, whole
+from isoparam.arguments import check_dtype, check_tolerance, whole
 from isoparam.backends import BACKENDS, load
 from isoparam.errors import BackendError, SpecError
 from isoparam.names import assign, check_constraints
 from isoparam.objective import ModuleLoss
 from isoparam.optimizers import Optimizer, as_optimizer
 from isoparam.plan import FIXED
-from isoparam.schedules import Schedule
+from isoparam.schedules import Schedule, as_schedule
 from isoparam.specs import Spec, Tied
 from isoparam.specs.bounds import Shape, as_numpy
 from isoparam.ties import resolved, tied_shape
@@ -61,7 +61,8 @@ class Recipe:
         as_optimizer(self.optimizer)
         whole("steps", self.steps)
         check_tolerance(self.tol_grad)
-        check_schedule(self.schedule)
+        if self.schedule is not None:
+            as_schedule(self.schedule)
         check_dtype(self.dtype)
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from isoparam import problems
-from isoparam.arguments import check_schedule, check_tolerance, whole
-from isoparam.checkpoints.data import check_fingerprint, decode
+from isoparam.arguments import check_tolerance, whole
+from isoparam.checkpoints.data import check_fingerprint, decode, decode_schedule
 from isoparam.checkpoints.disk import CURRENT, PREVIOUS
 from isoparam.checkpoints.keeper import Keeper, keeper_for
 from isoparam.checkpoints.snapshot import check_values, state_of
@@ -19,12 +19,13 @@ from isoparam.fit import Callback
 from isoparam.plan import Plan, Rows, history
 from isoparam.problem import Problem
 from isoparam.run import Run
+from isoparam.schedules import Schedule
 from isoparam.session import Goal, Leg
-from isoparam.settings import check_length, plan_for
+from isoparam.settings import Policy, check_length, plan_for
 from isoparam.train import check_callbacks, launch
 
 SETTINGS = {"problem", "asked", "constrained", "goal", "saving", "step", "updates", "data", "stopped", "legs"}
-ASKED = ("optimizer", "seed", "dtype", "device", "record", "record_every", "method", "schedule", "numerics")
+ASKED = ("optimizer", "seed", "dtype", "device", "record", "record_every", "method", "schedule", "numerics", "policy")
 GOAL = {"steps", "tol_grad", "skip_nonfinite"}
 
 
@@ -39,12 +40,14 @@ def resume(
     checkpoint_dir: str | Path | None = None,
     checkpoint_every: int | None = None,
     progress: bool = False,
+    schedule: Schedule | None = None,
 ) -> Run:
     """Go on with a run that `Run.save` or `train(..., checkpoint_dir=...)` saved.
 
     In the backend that saved it the result has the bits of the run that was never interrupted; in the other it lies as
-    close as the two backends do. Optimizer and its state, schedule, dtype, method, order of the data, what is
-    recorded and the history so far are those of the saved run.
+    close as the two backends do. Optimizer and its state, schedule, groups and the rest that is done to gradients
+    and parameters, average, dtype, method, order of the data, what is recorded and the history so
+    far are those of the saved run.
 
     Args:
         folder: the directory; or its previous.json, for the state before the last.
@@ -58,6 +61,8 @@ def resume(
         checkpoint_dir: save here; None: in the same directory, if the run was being saved while it ran, else nowhere.
         checkpoint_every: see `train`; None is that of the saved run.
         progress: see `train`.
+        schedule: that of the saved run again, where it holds a function (`LambdaLR`), which no checkpoint does; None is that
+            of the saved run.
 
     Returns:
         The `Run` from its first step on, whose `seconds` and `versions` are of this part.
@@ -87,6 +92,7 @@ def resume(
     problem = _problem(settings, problem)
     check_fingerprint(problem, settings["problem"])
     asked = settings["asked"] | ({} if device is None else {"device": device})
+    asked["schedule"] = decode_schedule(asked["schedule"], schedule)
     plan = _plan(problem, asked)
     goal = _goal(settings, further, tol_grad)
     check_length(plan, goal.steps)
@@ -118,7 +124,7 @@ def _place(folder: Any) -> Path:
 
 
 def _settings(stored: Stored) -> dict[str, Any]:
-    """The settings of a saved run, each of the kind that it has to be."""
+    """The settings of a saved run, each of the kind that it has to be; the schedule as it was saved."""
     settings = stored.settings
     goal, saving, asked = (settings.get(name) for name in ("goal", "saving", "asked"))
     counts = [settings.get("step"), settings.get("updates")]
@@ -132,7 +138,8 @@ def _settings(stored: Stored) -> dict[str, Any]:
     )
     if not all(kinds):
         raise CheckpointError(f"the settings of the checkpoint are not those of a run: {str(settings)[:160]}")
-    return settings | {"asked": {name: decode(value) for name, value in asked.items()}}  # pyright: ignore
+    decoded = {name: value if name == "schedule" else decode(value) for name, value in asked.items()}  # pyright: ignore
+    return settings | {"asked": decoded}
 
 
 def _problem(settings: Mapping[str, Any], problem: Any) -> Problem:
@@ -151,8 +158,7 @@ def _problem(settings: Mapping[str, Any], problem: Any) -> Problem:
 def _plan(problem: Problem, asked: Mapping[str, Any]) -> Plan:
     """The settings of the run, checked as `train` checks its arguments."""
     try:
-        check_schedule(asked["schedule"])
-        return plan_for(problem, **asked)
+        return plan_for(problem, **dict(asked) | {"policy": Policy(**asked["policy"])})
     except BackendError:
         raise
     except (IsoparamError, TypeError, ValueError) as error:

@@ -52,6 +52,8 @@ class Run:
         seconds: wall time of the run, in seconds.
         compile_seconds: the part of it that went into preparing and compiling, in seconds.
         skipped: steps without an update, since their loss or gradient was not finite.
+        average: {name: constrained value} of the average of the parameters that `train(average=...)` keeps; None without one,
+            or where no step is in it yet.
         checkpoint: what `save` writes besides the history.
     """
 
@@ -71,6 +73,7 @@ class Run:
     seconds: float
     compile_seconds: float
     skipped: int = 0
+    average: dict[str, np.ndarray] | None = None
     checkpoint: Any = None
 
     def save(self, folder: str | Path) -> None:

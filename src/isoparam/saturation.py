@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from isoparam.errors import SaturationWarning
-from isoparam.plan import Layout
+from isoparam.layout import Layout
 from isoparam.specs import Spec
 
 SUSPECT = 20.0  # no derivative underflows while every |raw| is below this

@@ -70,14 +70,18 @@ class Session:
         self.problem, self.backend, self.plan, self.asked, self.goal = problem, backend, plan, asked, goal
         self.keeper, self.leg, self.versions = keeper, leg, versions
         self.begun, self.compiling = begun, compiling
-        self.saturation = Saturation(plan.layout, problem.specs)
+        trained = {name: spec for name, spec in problem.specs.items() if name not in plan.frozen}
+        self.saturation = Saturation(plan.layout, trained)
         self._parts = [self.rows(0, self.nothing()) if leg.history is None else leg.history]
         self._fingerprint: dict[str, Any] | None = None
 
     @property
     def repeats(self) -> bool:
-        """Whether a step that is skipped would come back exactly as it was: all of the data, and no other state."""
-        return self.plan.batch_size is None and not isinstance(self.problem.loss_for(self.backend), ModuleLoss)
+        """Whether a step that is skipped would come back exactly as it was: all of the data, and no other state or scale."""
+        plan = self.plan
+        return (
+            plan.batch_size is None and plan.scaler is None and not isinstance(self.problem.loss_for(self.backend), ModuleLoss)
+        )
 
     def nothing(self) -> Rows:
         """What a chunk of no steps records."""
@@ -121,7 +125,11 @@ class Session:
             "saving": {"on": self.keeper is not None, "every": None if self.keeper is None else self.keeper.every},
             "step": step,
             "updates": int(state["updates"]),
-            "data": {"order": "philox", "seed": self.plan.seed, "rows": step * (self.plan.batch_size or rows or 0)},
+            "data": {
+                "order": "philox",
+                "seed": self.plan.seed,
+                "rows": step * self.plan.accumulate * (self.plan.batch_size or rows or 0),
+            },
             "stopped": stopped,
             "legs": [*self.leg.before, leg],
         }
@@ -133,6 +141,7 @@ class Session:
         return Run(
             values=values,
             raw=self.plan.layout.unflatten(state["raw"]),
+            average=loop.averages(),
             variables=state["variables"],
             history=self.history(),
             problem=self.problem.name,

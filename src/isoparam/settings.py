@@ -1,18 +1,42 @@
 """Settings of a run, resolved from what the caller gave and from the recipe of the problem, and checked."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
-from isoparam.arguments import check_dtype, check_schedule, check_tolerance, whole
+from isoparam.arguments import check_dtype, check_tolerance, whole
 from isoparam.errors import BackendError, SpecError
 from isoparam.exact import check_run
+from isoparam.layout import Layout, layout
 from isoparam.optimizers import LBFGS, Optimizer, as_optimizer
-from isoparam.plan import METHODS, Layout, Plan, columns, layout
+from isoparam.plan import METHODS, NARROW, Plan, columns
 from isoparam.problem import Problem, Recipe
-from isoparam.schedules import Schedule
+from isoparam.schedules import ReduceLROnPlateau, Schedule, as_schedule
+from isoparam.updates.averaging import check_average
+from isoparam.updates.clipping import check_clip
+from isoparam.updates.scaling import check_scaler
+from isoparam.updates.segments import ranks_of, rules_for, segments_of
 
 DEVICES = ("cpu", "cuda", "gpu")
 NUMERICS = ("fast", "exact")
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What `train` is asked for besides problem, optimizer and data, as its arguments of these names."""
+
+    groups: Any = field(default_factory=dict)
+    decay: Any = "raw"
+    frozen: Any = ()
+    clip: Any = None
+    average: Any = None
+    accumulate: Any = 1
+    compute_dtype: Any = None
+    grad_scaler: Any = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.frozen, list | set | frozenset):
+            object.__setattr__(self, "frozen", tuple(sorted(self.frozen, key=str)))
 
 
 def plan_for(
@@ -26,6 +50,7 @@ def plan_for(
     method: str = "transform",
     schedule: Schedule | None = None,
     numerics: str = "fast",
+    policy: Policy | None = None,
 ) -> Plan:
     """The plan of a run: arguments left out come from the problem's recipe.
 
@@ -40,11 +65,13 @@ def plan_for(
         method: "transform" or "projected".
         schedule: None takes that of the recipe together with its optimizer, or else a constant step size.
         numerics: "fast" or "exact", whose dtype is "float32" where none is given.
+        policy: what else was asked for.
 
     Raises:
         SpecError: for an argument that cannot be right.
         BackendError: for an unknown device.
     """
+    policy = policy or Policy()
     if device not in DEVICES:
         raise BackendError(f"unknown device={device!r}; choose one of {', '.join(map(repr, DEVICES))}")
     recipe = problem.recipe
@@ -62,14 +89,23 @@ def plan_for(
         check_run(optimizer, dtype, device)
     if dtype == "bfloat16" and isinstance(optimizer, LBFGS):
         raise SpecError("dtype='bfloat16' with LBFGS: gradients of 8 bits have no curvature left; use float32 or float64")
-    if schedule is not None:
-        next(schedule.settings(as_optimizer(optimizer)))  # refuses an optimizer without the momentum that is cycled
-    laid_out = layout(problem.shapes, problem.specs, method)
-    _check_shapes(as_optimizer(optimizer), laid_out)
+    optimizer = as_optimizer(optimizer)
+    if schedule is not None and not isinstance(as_schedule(schedule), ReduceLROnPlateau):
+        next(schedule.settings(optimizer))  # refuses an optimizer without the momentum that is cycled
+    _check_policy(policy, problem, optimizer, dtype, numerics)
+    rules = rules_for(problem.shapes, problem.specs, method, optimizer, policy.groups, policy.decay, policy.frozen)
+    frozen = {name for name, rule in rules.items() if rule.optimizer is None}
+    laid_out = layout(problem.shapes, problem.specs, method, ranks_of(rules), frozen)
+    if laid_out.free == 0:
+        raise SpecError(f"frozen={policy.frozen!r} leaves nothing to train; leave one of {_listed(laid_out.names)} free")
+    segments = segments_of(laid_out, rules)
+    for segment in segments:
+        _check_shapes(segment.optimizer, segment.layout)
     return Plan(
         layout=laid_out,
         columns=columns(problem.shapes, problem.specs, record),
-        optimizer=as_optimizer(optimizer),
+        optimizer=optimizer,
+        segments=segments,
         dtype=dtype,
         device=device,
         record_every=whole("record_every", record_every),
@@ -77,7 +113,40 @@ def plan_for(
         seed=whole("seed", seed, least=0),
         schedule=schedule,
         numerics=numerics,
+        clip=policy.clip,
+        average=policy.average,
+        accumulate=policy.accumulate,
+        narrow=policy.compute_dtype,
+        scaler=policy.grad_scaler,
     )
+
+
+def _check_policy(policy: Policy, problem: Problem, optimizer: Optimizer, dtype: str, numerics: str) -> None:
+    """Raise SpecError for a policy that no run has."""
+    check_clip(policy.clip)
+    check_average(policy.average)
+    check_scaler(policy.grad_scaler)
+    if whole("accumulate", policy.accumulate) > 1 and problem.batch_size is None:
+        raise SpecError(
+            f"accumulate={policy.accumulate}: problem {problem.name!r} has no batch_size, so every part would be the same "
+            f"data; leave accumulate out, or give the problem a batch_size"
+        )
+    narrow = policy.compute_dtype
+    if narrow is not None and (narrow not in NARROW or dtype not in ("float32", "float64") or numerics == "exact"):
+        raise SpecError(
+            f"compute_dtype={narrow!r} with dtype={dtype!r}, numerics={numerics!r}: choose 'float16' or 'bfloat16' for a run "
+            f"in float32, or None"
+        )
+    if policy.grad_scaler is not None and narrow is None:
+        raise SpecError("grad_scaler without compute_dtype: only small numbers vanish; give compute_dtype='float16' too")
+    if isinstance(optimizer, LBFGS):
+        for name in ("clip", "grad_scaler"):
+            if getattr(policy, name) is not None:
+                raise SpecError(f"{name} with LBFGS: its line search needs the loss and gradient as they are; leave it out")
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, names))
 
 
 def check_length(plan: Plan, steps: int) -> None:
@@ -132,6 +201,7 @@ def check_numerics(numerics: Any) -> None:
 
 
 def check_settings(problem: Any, schedule: Any) -> None:
-    """Raise SpecError for a problem that is none, or a schedule that cannot be followed."""
+    """Raise SpecError for a problem or schedule that is none."""
     check_problem(problem)
-    check_schedule(schedule)
+    if schedule is not None:
+        as_schedule(schedule)

@@ -7,8 +7,9 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from isoparam.errors import CheckpointError
+from isoparam.layout import Layout
 from isoparam.optimizers import LBFGS, Optimizer
-from isoparam.plan import Layout
+from isoparam.plan import Plan
 from isoparam.specs.base import Shape
 
 
@@ -56,9 +57,52 @@ def table(spec: Optimizer, layout: Layout) -> Table:
         result = {f"{name}/{key}": Entry((*ahead, *raws[key])) for name, ahead in rows.items() for key in layout.names}
         return result | {name: Entry(shape, kind) for name, (shape, per, kind) in _lbfgs(spec).items() if not per}
     # A constant has no raw: an optimizer that looks at shapes, as Muon does at matrices, never sees it.
-    own = {key: entries(spec, raws[key]) if spec.elementwise or prod(raws[key]) else {} for key in layout.names}
-    names = dict.fromkeys(name for part in own.values() for name in part)
-    return {f"{name}/{key}": own[key][name] for name in names for key in layout.names if name in own[key]}
+    kept = {key: entries(spec, raws[key]) if spec.elementwise or prod(raws[key]) else {} for key in layout.names}
+    names = dict.fromkeys(name for part in kept.values() for name in part)
+    return {f"{name}/{key}": kept[key][name] for name in names for key in layout.names if name in kept[key]}
+
+
+def entries_of_run(plan: Plan) -> Table:
+    """{"exp_avg/x": entry} for every parameter that a run trains, each by the optimizer of its segment."""
+    segments = zip(plan.segments, plan.first_optimizers, strict=True)
+    return {name: entry for segment, spec in segments for name, entry in table(spec, segment.layout).items()}
+
+
+def split_of_run(plan: Plan, slots: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The state of the optimizers of a loop, by the names of `entries_of_run`."""
+    result = {}
+    for i, (segment, spec) in enumerate(zip(plan.segments, plan.first_optimizers, strict=True)):
+        result |= split(spec, own(slots, i, len(plan.segments)), segment.layout)
+    return result
+
+
+def joined_of_run(plan: Plan, arrays: Mapping[str, np.ndarray], like: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The reverse of `split_of_run`.
+
+    Args:
+        plan: of the run.
+        arrays: {name of `entries_of_run`: array}.
+        like: the slots of a fresh loop, of the same shapes.
+
+    Raises:
+        CheckpointError: as `joined`.
+    """
+    result, many = {}, len(plan.segments)
+    for i, (segment, spec) in enumerate(zip(plan.segments, plan.first_optimizers, strict=True)):
+        result |= named(joined(spec, arrays, segment.layout, own(like, i, many)), i, many)
+    return result
+
+
+def own(slots: Mapping[str, Any], number: int, many: int) -> dict[str, Any]:
+    """The buffers of one of many segments, out of those of all: "0/exp_avg" is "exp_avg" of the first."""
+    begin = f"{number}/" if many > 1 else ""
+    return {name.removeprefix(begin): slot for name, slot in slots.items() if name.startswith(begin) and name != "step"}
+
+
+def named(slots: Mapping[str, Any], number: int, many: int) -> dict[str, Any]:
+    """The reverse of `own`, without the count of updates, which is that of all."""
+    begin = f"{number}/" if many > 1 else ""
+    return {f"{begin}{name}": slot for name, slot in slots.items() if name != "step"}
 
 
 def split(spec: Optimizer, slots: Mapping[str, np.ndarray], layout: Layout) -> dict[str, np.ndarray]:

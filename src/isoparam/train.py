@@ -1,9 +1,10 @@
 """train(problem, backend=...): what is asked for, checked, and the loop of a backend set going."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from time import perf_counter
+from types import MappingProxyType
 from typing import Any, Literal
 
 from isoparam.arguments import whole
@@ -18,7 +19,8 @@ from isoparam.reads import check_reads
 from isoparam.run import Run
 from isoparam.schedules import Schedule
 from isoparam.session import Goal, Leg, Session
-from isoparam.settings import check_length, check_settings, length_for, plan_for
+from isoparam.settings import Policy, check_length, check_settings, length_for, plan_for
+from isoparam.updates import Average, Clip, GradScaler
 
 
 def train(
@@ -40,6 +42,14 @@ def train(
     skip_nonfinite: int = 10,
     progress: bool = False,
     method: Literal["transform", "projected"] = "transform",
+    groups: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+    decay: str | Mapping[str, str] = "raw",
+    frozen: Iterable[str] = (),
+    clip: Clip | None = None,
+    average: Average | None = None,
+    accumulate: int = 1,
+    compute_dtype: Literal["float16", "bfloat16"] | None = None,
+    grad_scaler: GradScaler | None = None,
 ) -> Run:
     """Make the loss of a problem small.
 
@@ -76,13 +86,28 @@ def train(
             start too; momentum and the moments of Adam know nothing of the move. Then `raw` of the run holds the values,
             and `grad_norm` is the norm of x - project(x - gradient), which is the gradient where the border is far and
             vanishes at a solution on the border, where the gradient does not.
+        groups: parameter groups, {name or glob: {setting: value}}: settings of the optimizer that differ for these parameters,
+            such as {"encoder.*": {"lr": 1e-4}}. The schedule changes the rate of each group as torch does.
+        decay: what the weight decay of the optimizer acts on: "raw", as in torch; "value": it pulls the constrained value x
+            to 0, by the gradient of weight_decay * |x|^2 / 2 with respect to raw, which is added to that of the loss, or taken
+            off raw directly where the decay is decoupled as in AdamW; "none". Or {name or glob: one of these}, "raw" for the
+            rest.
+        frozen: names or globs of parameters that stay at their start to the last bit; their gradients count as 0, in
+            `grad_norm` too.
+        clip: `isoparam.ClipByNorm` or `isoparam.ClipByValue`, which the gradient passes before the optimizer; `grad_norm` is
+            that before.
+        average: `isoparam.EMA` or `isoparam.SWA` of the parameters, in `average` of the run.
+        accumulate: batches whose mean gradient makes one update; the recorded loss is their mean.
+        compute_dtype: dtype of the values and data that the loss is given, in a run whose parameters, optimizer and
+            constraints keep `dtype`; None for the same.
+        grad_scaler: `isoparam.GradScaler`, for compute_dtype="float16". Steps that it skips are counted, without a warning.
 
     Returns:
         The `Run`: values, raw, history and what ended it.
 
     Raises:
-        SpecError: for an argument that cannot be right, a loss that is no scalar or of a narrower dtype than the run, or
-            method="projected" with LBFGS.
+        SpecError: for an argument that cannot be right, a loss that is no scalar or of a narrower dtype than the run (or its
+            compute_dtype), or what LBFGS cannot have: method="projected", groups, clip and grad_scaler.
         DomainError: for a start outside its set or on its border, in the dtype of the run.
         BackendError: for a backend, loss or device that is not there.
         NonFiniteError: for losses or gradients that stay nan or inf; `.run` is the last good state.
@@ -106,7 +131,8 @@ def train(
     callbacks = check_callbacks(callbacks)
     record = record if record is None or isinstance(record, str) else tuple(record)
     steps, tol_grad = length_for(problem.recipe, steps, tol_grad)
-    plan = plan_for(problem, optimizer, seed, dtype, device, record, record_every, method, schedule, numerics)
+    policy = Policy(groups, decay, frozen, clip, average, accumulate, compute_dtype, grad_scaler)
+    plan = plan_for(problem, optimizer, seed, dtype, device, record, record_every, method, schedule, numerics, policy)
     check_length(plan, steps)
     goal = Goal(steps, tol_grad, whole("skip_nonfinite", skip_nonfinite, least=0))
     keeper = keeper_for(checkpoint_dir, checkpoint_every, resumed=False)
@@ -117,6 +143,7 @@ def train(
         "method": method,
         "schedule": plan.schedule,
         "numerics": numerics,
+        "policy": vars(policy),
     }
     return launch(problem, backend, plan, asked, goal, keeper, callbacks, progress, begun, Leg(), None)
 

@@ -11,12 +11,13 @@ from jax import Array, lax
 
 from isoparam.arguments import check_loss_value
 from isoparam.errors import BackendError, SpecError
+from isoparam.layout import Group, Layout
 from isoparam.objective import ModuleLoss, advancing, check_variables
-from isoparam.plan import NORM_RANGES, Group, Layout
+from isoparam.plan import NORM_RANGES
 from isoparam.specs import Real, Tied
 from jax_impl.verbs import forward, project
 
-DTYPES = {"float64": jnp.float64, "float32": jnp.float32, "bfloat16": jnp.bfloat16}
+DTYPES = {"float64": jnp.float64, "float32": jnp.float32, "bfloat16": jnp.bfloat16, "float16": jnp.float16}
 
 
 def leaves_of(layout: Layout, flat: Array) -> tuple[Array, ...]:
@@ -48,7 +49,7 @@ def values_of(layout: Layout, leaves: tuple[Array, ...]) -> tuple[dict[str, Arra
 
 def projected(layout: Layout, flat: Array) -> Array:
     """The nearest point of the closed sets. What is not finite stays: an overflow is a fault, not a point to pull back."""
-    parts = [_nearest(group, flat[group.start : group.stop]) for group in layout.groups]
+    parts = [_nearest(layout, group, flat[group.start : group.stop]) for group in layout.groups]
     return jnp.where(jnp.isfinite(flat), jnp.concatenate(parts), flat)
 
 
@@ -63,6 +64,14 @@ def descent(layout: Layout, flat: Array, grads: Array, maximize: bool) -> Array:
     near = projected(layout, target)
     kept = (near == target) | ~jnp.isfinite(grads)
     return jnp.where(kept, grads, near - flat if maximize else flat - near)
+
+
+def pull(layout: Layout, flat: Array) -> Array:
+    """The gradient of half the squares of all values, with respect to raw."""
+    groups = [group for group in layout.groups if group.start < group.stop]
+    leaves = [flat[group.start : group.stop].reshape(group.shape) for group in groups]
+    values, back = jax.vjp(lambda *leaves: [_value(group, leaf) for group, leaf in zip(groups, leaves, strict=True)], *leaves)
+    return jnp.concatenate([grad.reshape(-1) for grad in back(values)])
 
 
 def norm_of(grads: Array, dtype: Any) -> Array:
@@ -87,36 +96,48 @@ class Objective:
         layout: how the parameters lie in it.
         loss: `loss(values, batch)`, or a `ModuleLoss`.
         seed: of the run, for the random numbers of a `ModuleLoss`.
+        narrow: dtype to which the loss is given the values rounded; None: as they are.
     """
 
-    def __init__(self, layout: Layout, loss: Any, seed: int) -> None:
-        self._layout = layout
+    def __init__(self, layout: Layout, loss: Any, seed: int, narrow: str | None = None) -> None:
+        self._layout, self._narrow = layout, narrow
+        self._trained = sum(group.start < layout.free for group in layout.groups)
         self._advance = advancing(loss, seed)
 
     def __call__(
-        self, raw: Array, variables: dict[str, Array], batch: dict[str, Array], step: Any
+        self, raw: Array, variables: dict[str, Array], batch: dict[str, Array], step: Any, scale: Any = None
     ) -> tuple[Array, Array, dict[str, Array], tuple[Array, ...]]:
         """The loss, its gradient as one flat vector, the variables after it, and the values of whole groups.
 
-        A parameter that the loss does not use has the gradient 0. Nothing that is given changes.
+        A parameter that the loss does not use, or that is frozen, has the gradient 0. Nothing that is given changes. With a
+        scale the loss is multiplied by it before it is differentiated, and the gradient divided by it.
 
         Raises:
             SpecError: for a loss that is no scalar array.
         """
+        all_leaves = leaves_of(self._layout, raw)
+        frozen = all_leaves[self._trained :]
 
         def objective(leaves: tuple[Array, ...]) -> tuple[Array, Any]:
-            values, whole = values_of(self._layout, leaves)
+            values, whole = values_of(self._layout, (*leaves, *frozen))
+            if self._narrow is not None:
+                values = {name: value.astype(DTYPES[self._narrow]) for name, value in values.items()}
             loss, after = self._advance(dict(values), variables, batch, step)
             if not isinstance(loss, Array):
                 raise SpecError(f"the loss is {loss!r}; it must be a JAX array of shape (), computed from values")
             floating, kind = jnp.issubdtype(loss.dtype, jnp.floating), str(loss.dtype)
-            check_loss_value(loss.shape, floating, kind, 8 * loss.dtype.itemsize, str(raw.dtype))
+            check_loss_value(loss.shape, floating, kind, 8 * loss.dtype.itemsize, self._narrow or str(raw.dtype))
             check_variables(variables, after)
+            goal = loss if scale is None else loss.astype(scale.dtype) * scale
             # The carry of a loop has no weak types.
-            return loss, ({name: jnp.asarray(array, array.dtype) for name, array in after.items()}, whole)
+            return goal, (loss, {name: jnp.asarray(array, array.dtype) for name, array in after.items()}, whole)
 
-        (loss, (after, whole)), grads = jax.value_and_grad(objective, has_aux=True)(leaves_of(self._layout, raw))
-        return loss, jnp.concatenate([grad.reshape(-1) for grad in grads]), after, whole
+        trained = all_leaves[: self._trained]
+        (_, (loss, after, whole)), grads = jax.value_and_grad(objective, has_aux=True)(trained)
+        flat = jnp.concatenate([*(grad.reshape(-1) for grad in grads), jnp.zeros_like(raw[self._layout.free :])])
+        if scale is not None:
+            flat = flat * (1 / scale).astype(flat.dtype)
+        return loss if self._narrow is None else loss.astype(raw.dtype), flat, after, whole
 
 
 def arrays_of(data: Mapping[str, np.ndarray], dtype: str, device: str) -> dict[str, Array]:
@@ -174,8 +195,8 @@ def _value(group: Group, leaf: Array) -> Array:
     return leaf if isinstance(group.spec, Real | Tied) else forward(group.spec, leaf)
 
 
-def _nearest(group: Group, part: Array) -> Array:
-    if isinstance(group.spec, Real | Tied):
+def _nearest(layout: Layout, group: Group, part: Array) -> Array:
+    if isinstance(group.spec, Real | Tied) or group.start >= layout.free:
         return part
     return project(group.spec, part.reshape(group.shape)).reshape(-1)
 

@@ -14,8 +14,8 @@ from jax.flatten_util import ravel_pytree
 
 from isoparam.arguments import check_schedule
 from isoparam.errors import SpecError
+from isoparam.layout import Part
 from isoparam.optimizers import LBFGS, Optimizer, Slot, as_optimizer
-from isoparam.plan import Part
 from isoparam.schedules import Schedule, Timetable, with_settings
 from jax_impl import lbfgs
 from jax_impl.optimizers import STEPS

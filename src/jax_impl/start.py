@@ -9,7 +9,7 @@ import numpy as np
 from jax import Array
 
 from isoparam.errors import DomainError
-from isoparam.plan import layout
+from isoparam.layout import layout
 from isoparam.problem import Problem
 from isoparam.specs import Real, Spec, Tied
 from isoparam.starts import check_closed, check_range

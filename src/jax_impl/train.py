@@ -13,11 +13,10 @@ import optax
 from jax import Array, lax
 
 from isoparam.batches import data_order
-from isoparam.optimizers import LBFGS, Optimizer
-from isoparam.plan import Piece, Plan, Rows, layout, pieces_of, probe
+from isoparam.layout import layout
+from isoparam.plan import Piece, Plan, Rows, pieces_of, probe
 from isoparam.problem import Problem
 from isoparam.run import Evaluation
-from isoparam.schedules import with_settings
 from isoparam.specs import Spec
 from jax_impl.exact import check_exact, rounded
 from jax_impl.flat import (
@@ -34,8 +33,8 @@ from jax_impl.flat import (
     values_of,
     variables_of,
 )
-from jax_impl.optim import init_state, update
 from jax_impl.start import start
+from jax_impl.updating import accumulated, followed, from_host, init_extras, init_slots, to_host, updated
 from jax_impl.verbs import forward
 
 
@@ -57,12 +56,12 @@ class Loop:
         self._plan = plan
         self._specs = problem.specs
         self._loss = problem.loss_for("jax")
-        objective = Objective(plan.layout, self._loss, plan.seed)
-        self._objective = rounded(objective) if plan.numerics == "exact" else objective
-        self._timetable = plan.timetable
+        objective = Objective(plan.layout, self._loss, plan.seed, plan.narrow)
+        self._objective = accumulated(rounded(objective) if plan.numerics == "exact" else objective, plan.accumulate)
+        self._timetables = plan.timetables
         self._order = data_order(plan.seed, problem.rows, plan.batch_size)
         with setting(plan.computing, plan.device):
-            self._data = arrays_of(problem.data or {}, plan.computing, plan.device)
+            self._data = arrays_of(problem.data or {}, plan.narrow or plan.computing, plan.device)
         # One program serves every chunk and every replay: the number of steps is an argument.
         self._program = jax.jit(partial(_chunk, plan, self._objective), donate_argnums=0)
         self._shown = jax.jit(partial(_whole, plan))
@@ -73,24 +72,26 @@ class Loop:
         self.load({"step": 0, "raw": plan.layout.flatten(raw), "slots": {}})
 
     def state(self) -> dict[str, Any]:
-        """A copy on the host: "step", "updates", "raw" (flat), "slots" (buffers of the optimizer, flat, by torch's names),
-        "variables". A step that was skipped is no update.
+        """A copy on the host: "step", "updates", "raw" (flat), "slots" (buffers of the optimizers, flat, by torch's names),
+        "variables", "extras" (see `init_extras`). A step that was skipped is no update.
         """
         slots = {name: to_numpy(slot) for name, slot in self._slots.items() if name != "step"}
         variables = {name: to_numpy(self._variables[name]) for name in self._names}  # jit sorts a dict
         counts = {"step": self._step, "updates": int(self._slots["step"])}
-        return {**counts, "raw": to_numpy(self._raw), "slots": slots, "variables": variables}
+        kept = {"variables": variables, "extras": to_host(self._extras)}
+        return {**counts, "raw": to_numpy(self._raw), "slots": slots, **kept}
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Take up a state; missing slots and variables are those of a start, and no step was skipped unless it says that."""
+        """Take up a state; what is missing is as at a start, and no step was skipped unless it says that."""
         self._step = int(state["step"])
         with setting(self._plan.computing, self._plan.device):
             raw = jnp.array(state["raw"], DTYPES[self._plan.dtype])
-            fresh = init_state(self._plan.first_optimizer, raw, self._plan.layout.parts)
+            fresh, extras = init_slots(self._plan, raw), init_extras(self._plan, raw)
             slots = {n: jnp.array(s, fresh[n].dtype) for n, s in state["slots"].items()}
             slots = fresh | slots | {"step": jnp.array(state.get("updates", self._step), jnp.int32)}
             # Committed, as data makes what a chunk returns: otherwise the second chunk would be compiled anew.
-            self._raw, self._slots = jax.device_put((raw, slots), device_of(self._plan.device))
+            state_now = raw, slots, extras | from_host(state.get("extras", {}), extras)
+            self._raw, self._slots, self._extras = jax.device_put(state_now, device_of(self._plan.device))
             self._variables = variables_of(self._loss, self._plan.computing, self._plan.device, state.get("variables", {}))
             self._names = tuple(self._variables)
 
@@ -98,12 +99,12 @@ class Loop:
         """Do `count` updates and give back what they recorded: row k is of the state before update k."""
         first, every = self._step, self._plan.record_every
         with setting(self._plan.computing, self._plan.device):
-            carry = self._raw, self._slots, self._variables
+            carry = self._raw, self._slots, self._variables, self._extras
             order = self._indices(first, count)
             carry, table, kept = self._program(
                 carry, self._data, order, self._settings(first, count), np.int32(first), np.int32(count)
             )
-        self._raw, self._slots, self._variables = carry
+        self._raw, self._slots, self._variables, self._extras = carry
         self._step += count
         view = np.asarray(table)[:count]
         host = view if 2 * count >= self._plan.capacity else view.copy()  # a short view would keep all of the table alive
@@ -119,7 +120,7 @@ class Loop:
         order = self._indices(self._step, 1)
         with setting(self._plan.computing, self._plan.device):
             batch = _batch(self._data, order, 0)
-            now = self._raw, self._variables, batch, jnp.int32(self._step)
+            now = self._raw, self._variables, batch, jnp.int32(self._step), _scale(self._extras)
             loss, grads, _, whole = jax.jit(self._objective.__call__)(*now)
         shown = self._plan.layout.cut(map(to_numpy, whole))
         return Evaluation(shown, to_numpy(loss), self._plan.layout.unflatten(to_numpy(grads)))
@@ -128,6 +129,17 @@ class Loop:
         """The constrained values where the loop stands."""
         with setting(self._plan.computing, self._plan.device):
             return self._plan.layout.cut(to_numpy(value.astype(self._raw.dtype)) for value in self._shown(self._raw))
+
+    def averages(self) -> dict[str, np.ndarray] | None:
+        """The constrained values of the average; None where no step is in it yet."""
+        average = self._plan.average
+        if average is None or average.count(int(self._slots["step"])) < 1:
+            return None
+        with setting(self._plan.computing, self._plan.device):
+            raw = self._extras["average"]
+            if self._plan.layout.projected:
+                raw = projected(self._plan.layout, _widened(self._plan, raw))
+            return self._plan.layout.cut(to_numpy(value.astype(self._raw.dtype)) for value in self._shown(raw))
 
     def slopes(self) -> dict[str, np.ndarray]:
         """For each constrained parameter, of the shape of raw: exactly 0 where no value moves with that raw entry."""
@@ -140,10 +152,10 @@ class Loop:
 
     def _settings(self, first: int, count: int) -> Any:
         """What the schedule sets, as the halves of float64 numbers, filled up to the capacity of a chunk."""
-        if self._timetable is None:
+        if self._timetables is None:
             return None
-        rows = self._timetable.rows(first, count)
-        filled = np.zeros((self._plan.capacity, rows.shape[1]))
+        rows = self._timetables.rows(first, count)
+        filled = np.zeros((self._plan.capacity, *rows.shape[1:]))
         filled[:count] = rows
         return filled.view(np.uint32).reshape(*filled.shape, 2)
 
@@ -151,8 +163,9 @@ class Loop:
         """Row numbers, filled up to the capacity of a chunk so that one program serves every chunk."""
         if self._order is None or self._plan.batch_size is None:
             return None
-        filled = np.zeros((self._plan.capacity, self._plan.batch_size), np.int32)
-        filled[:count] = self._order.indices(first, count)
+        many = self._plan.accumulate
+        filled = np.zeros((self._plan.capacity, many * self._plan.batch_size), np.int32)
+        filled[:count] = self._order.indices(first * many, count * many).reshape(count, filled.shape[1])
         return filled
 
 
@@ -224,18 +237,18 @@ def _chunk(
     kept = jnp.zeros((0 if every == 1 else plan.capacity // every + 2, width), dtype)
 
     def one(k: Array, state: Any) -> Any:
-        (raw, slots, variables), table = state
-        before = variables, _batch(data, order, k), first + k
+        (raw, slots, variables, extras), table = state
+        before = variables, _batch(data, order, k), first + k, _scale(extras)
         loss, grads, variables, whole = objective(raw, *before)
         norm = norm_of(descent(plan.layout, _widened(plan, raw), _widened(plan, grads), plan.maximizes), dtype)
         parts = [loss.reshape(1), norm.reshape(1), *(_record(pieces, whole) if every == 1 else ())]
         table = _put(table, parts, k)
         # Another raw is tried with the batch, variables and random numbers of this step.
-        optimizer = plan.optimizer if settings is None else _settled(plan.optimizer, settings[k], raw)
-        raw, slots = update(optimizer, raw, loss, grads, slots, lambda raw: objective(raw, *before)[:2], plan.layout.parts)
+        now = None if settings is None else settings[k]
+        raw, slots = updated(plan, raw, loss, grads, slots, extras, now, lambda raw: objective(raw, *before)[:2])
         if plan.layout.projected:
             raw = projected(plan.layout, _widened(plan, raw)).astype(raw.dtype)
-        return (raw, slots, variables), table
+        return (raw, slots, variables, followed(plan, raw, loss, slots, extras)), table
 
     if every == 1:
         carry, table = lax.fori_loop(np.int32(0), count, one, (carry, table))
@@ -264,13 +277,9 @@ def _whole(plan: Plan, raw: Array) -> tuple[Array, ...]:
     return values_of(plan.layout, leaves_of(plan.layout, _widened(plan, raw)))[1]
 
 
-def _settled(optimizer: Optimizer, bits: Array, raw: Array) -> Optimizer:
-    """The optimizer with the settings of one update, in float64 in a program without float64 too."""
-    with jax.enable_x64(True):
-        settings = lax.bitcast_convert_type(bits, jnp.float64)
-        if isinstance(optimizer, LBFGS):
-            settings = settings.astype(raw.dtype)
-        return with_settings(optimizer, *settings)
+def _scale(extras: Mapping[str, Array]) -> Array | None:
+    """What the loss is multiplied by; None without a scaler."""
+    return extras["scaler"][0] if "scaler" in extras else None
 
 
 def _slopes(specs: Mapping[str, Spec], raw: dict[str, Array]) -> dict[str, Array]:

@@ -27,11 +27,11 @@ def rounded(objective: Callable[..., Any]) -> Callable[..., Any]:
     """An objective of float32 parameters that computes in float64, and rounds the loss and the gradient once.
 
     Args:
-        objective: of raw parameters, variables, batch and step; gives loss, gradient, variables and values.
+        objective: of raw parameters, variables, batch, step and scale; gives loss, gradient, variables and values.
     """
 
-    def narrow(raw: Array, variables: Any, batch: Any, step: Any) -> Any:
-        loss, grads, after, whole = objective(raw.double(), variables, batch, step)
+    def narrow(raw: Array, variables: Any, batch: Any, step: Any, scale: Any = None) -> Any:
+        loss, grads, after, whole = objective(raw.double(), variables, batch, step, scale)
         return loss.to(raw.dtype), grads.to(raw.dtype), after, whole
 
     return narrow

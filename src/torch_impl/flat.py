@@ -9,13 +9,14 @@ from torch import Tensor as Array
 
 from isoparam.arguments import check_loss_value
 from isoparam.errors import BackendError, SpecError
+from isoparam.layout import Group, Layout
 from isoparam.objective import ModuleLoss, advancing, check_variables
-from isoparam.plan import NORM_RANGES, Group, Layout
+from isoparam.plan import NORM_RANGES
 from isoparam.specs import Real, Tied
 from torch_impl.registry import RULES
 from torch_impl.verbs import forward, project
 
-DTYPES = {"float64": torch.float64, "float32": torch.float32, "bfloat16": torch.bfloat16}
+DTYPES = {"float64": torch.float64, "float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 
@@ -49,7 +50,7 @@ def values_of(layout: Layout, leaves: tuple[Array, ...]) -> tuple[dict[str, Arra
 def projected(layout: Layout, flat: Array) -> Array:
     """The nearest point of the closed sets. What is not finite stays: an overflow is a fault, not a point to pull back."""
     with torch.no_grad():
-        parts = [_nearest(group, flat[group.start : group.stop]) for group in layout.groups]
+        parts = [_nearest(layout, group, flat[group.start : group.stop]) for group in layout.groups]
         return torch.where(torch.isfinite(flat), parts[0] if len(parts) == 1 else torch.cat(parts), flat)
 
 
@@ -64,6 +65,16 @@ def descent(layout: Layout, flat: Array, grads: Array, maximize: bool) -> Array:
     near = projected(layout, target)
     kept = (near == target) | ~torch.isfinite(grads)
     return torch.where(kept, grads, near - flat if maximize else flat - near)
+
+
+def pull(layout: Layout, flat: Array) -> Array:
+    """The gradient of half the squares of all values, with respect to raw."""
+    groups = [group for group in layout.groups if group.start < group.stop]
+    leaves = [flat[group.start : group.stop].view(group.shape).detach().requires_grad_() for group in groups]
+    with torch.enable_grad():
+        values = [_value(group, leaf) for group, leaf in zip(groups, leaves, strict=True)]
+    grads = torch.autograd.grad(values, leaves, [value.detach() for value in values])
+    return torch.cat([grad.reshape(-1) for grad in grads])
 
 
 def norm_of(grads: Array, dtype: Any) -> Array:
@@ -83,30 +94,35 @@ class Objective:
         layout: how the parameters lie in it.
         loss: `loss(values, batch)`, or a `ModuleLoss`.
         seed: of the run, for the random numbers of a `ModuleLoss`.
+        narrow: dtype to which the loss is given the values rounded; None: as they are.
     """
 
-    def __init__(self, layout: Layout, loss: Any, seed: int) -> None:
-        self._layout = layout
+    def __init__(self, layout: Layout, loss: Any, seed: int, narrow: str | None = None) -> None:
+        self._layout, self._narrow = layout, narrow
+        self._trained = sum(group.start < layout.free for group in layout.groups)
         self._advance = advancing(loss, seed)
         self._raw: Array | None = None
         self._leaves: tuple[Array, ...] = ()
 
     def __call__(
-        self, raw: Array, variables: dict[str, Array], batch: dict[str, Array], step: Any
+        self, raw: Array, variables: dict[str, Array], batch: dict[str, Array], step: Any, scale: Any = None
     ) -> tuple[Array, Array, dict[str, Array], tuple[Array, ...]]:
         """The loss, its gradient as one flat vector, the variables after it, and the values of whole groups.
 
-        A parameter that the loss does not use has the gradient 0. Nothing that is given changes.
+        A parameter that the loss does not use, or that is frozen, has the gradient 0. Nothing that is given changes. With a
+        scale the loss is multiplied by it before it is differentiated, and the gradient divided by it.
 
         Raises:
             SpecError: for a loss that is no scalar array, or one that changes its arguments in place.
         """
         if not torch.is_grad_enabled():  # asked first, since entering the block costs more than asking
             with torch.enable_grad():
-                return self(raw, variables, batch, step)
+                return self(raw, variables, batch, step, scale)
         if raw is not self._raw:  # leaves share the memory of raw: made once, they follow every update in place
             self._raw, self._leaves = raw, leaves_of(self._layout, raw)
         values, whole = values_of(self._layout, self._leaves)
+        if self._narrow is not None:
+            values = {name: value.to(DTYPES[self._narrow]) for name, value in values.items()}
         given = (*whole, *batch.values(), *variables.values())
         before = [array._version for array in given]
         loss, after = self._advance(dict(values), variables, batch, step)
@@ -116,15 +132,20 @@ class Objective:
             raise SpecError(f"the loss is {loss!r}; it must be a torch tensor of shape (), computed from values")
         if loss.ndim or loss.dtype != raw.dtype:
             floating, kind = loss.is_floating_point(), str(loss.dtype).removeprefix("torch.")
-            check_loss_value(tuple(loss.shape), floating, kind, 8 * loss.dtype.itemsize, NAMES[raw.dtype])
+            check_loss_value(tuple(loss.shape), floating, kind, 8 * loss.dtype.itemsize, self._narrow or NAMES[raw.dtype])
         if not loss.requires_grad:
             raise SpecError("the loss does not depend on any parameter; compute it from values, without .item() or .detach()")
-        grads = torch.autograd.grad(loss, self._leaves, allow_unused=True)
-        parts = [torch.zeros_like(leaf) if grad is None else grad for grad, leaf in zip(grads, self._leaves, strict=True)]
+        goal = loss if scale is None else loss.to(scale.dtype) * scale
+        grads = torch.autograd.grad(goal, self._leaves[: self._trained], allow_unused=True)
+        known = (*grads, *(None for _ in self._leaves[self._trained :]))
+        parts = [torch.zeros_like(leaf) if grad is None else grad for grad, leaf in zip(known, self._leaves, strict=True)]
         flat = parts[0].reshape(-1) if len(parts) == 1 else torch.cat([part.reshape(-1) for part in parts])
+        if scale is not None:
+            flat = flat * scale.reciprocal().to(flat.dtype)
         if variables:
             check_variables(variables, after)
-        return loss.detach(), flat, {name: array.detach() for name, array in after.items()}, whole
+        loss = loss.detach() if self._narrow is None else loss.detach().to(raw.dtype)
+        return loss, flat, {name: array.detach() for name, array in after.items()}, whole
 
 
 def arrays_of(data: Mapping[str, np.ndarray], dtype: str, device: str) -> dict[str, Array]:
@@ -171,8 +192,8 @@ def _value(group: Group, leaf: Array) -> Array:
     return forward(group.spec, leaf)
 
 
-def _nearest(group: Group, part: Array) -> Array:
-    if isinstance(group.spec, Real | Tied):
+def _nearest(layout: Layout, group: Group, part: Array) -> Array:
+    if isinstance(group.spec, Real | Tied) or group.start >= layout.free:
         return part
     return project(group.spec, part.view(group.shape)).reshape(-1)
 

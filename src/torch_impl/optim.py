@@ -8,8 +8,8 @@ import torch
 from torch import Tensor as Array
 
 from isoparam.errors import SpecError
+from isoparam.layout import Part
 from isoparam.optimizers import LBFGS, Optimizer, Slot, as_optimizer
-from isoparam.plan import Part
 from isoparam.schedules import Schedule, as_schedule
 from torch_impl import lbfgs
 from torch_impl.optimizers import STEPS

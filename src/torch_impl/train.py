@@ -10,10 +10,10 @@ import torch
 from torch import Tensor as Array
 
 from isoparam.batches import data_order
-from isoparam.plan import Plan, Rows, layout, pieces_of, probe
+from isoparam.layout import layout
+from isoparam.plan import Plan, Rows, pieces_of, probe
 from isoparam.problem import Problem
 from isoparam.run import Evaluation
-from isoparam.schedules import with_settings
 from torch_impl.exact import check_exact, nearest_roots, rounded
 from torch_impl.flat import (
     DTYPES,
@@ -28,8 +28,8 @@ from torch_impl.flat import (
     values_of,
     variables_of,
 )
-from torch_impl.optim import init_state, update
 from torch_impl.start import start
+from torch_impl.updating import accumulated, followed, from_host, init_extras, init_slots, to_host, updated
 from torch_impl.verbs import forward
 
 SHORT = 64  # entries up to which the gradient of every step is kept for a chunk
@@ -53,34 +53,36 @@ class Loop:
         self._plan = plan
         self._specs = problem.specs
         self._loss = problem.loss_for("torch")
-        objective = Objective(plan.layout, self._loss, plan.seed)
-        self._objective = rounded(objective) if plan.numerics == "exact" else objective
+        objective = Objective(plan.layout, self._loss, plan.seed, plan.narrow)
+        self._objective = accumulated(rounded(objective) if plan.numerics == "exact" else objective, plan.accumulate)
         self._device = device_of(plan.device)
         self._dtype = DTYPES[plan.dtype]
         self._kept_dtype = DTYPES[plan.keeping]
-        self._timetable = plan.timetable
+        self._timetables = plan.timetables
         self._order = data_order(plan.seed, problem.rows, plan.batch_size)
-        self._data = arrays_of(problem.data or {}, plan.computing, plan.device)
+        self._data = arrays_of(problem.data or {}, plan.narrow or plan.computing, plan.device)
         self._pieces, self._places = pieces_of(plan.layout, plan.columns)
         raw = start(problem, plan.seed, plan.computing, plan.device, plan.layout.method)
         self.load({"step": 0, "raw": plan.layout.flatten(raw), "slots": {}})
 
     def state(self) -> dict[str, Any]:
-        """A copy on the host: "step", "updates", "raw" (flat), "slots" (buffers of the optimizer, flat, by torch's names),
-        "variables". A step that was skipped is no update.
+        """A copy on the host: "step", "updates", "raw" (flat), "slots" (buffers of the optimizers, flat, by torch's names),
+        "variables", "extras" (see `init_extras`). A step that was skipped is no update.
         """
         slots = {name: to_numpy(slot) for name, slot in self._slots.items() if name != "step"}
         variables = {name: to_numpy(array) for name, array in self._variables.items()}
         counts = {"step": self._step, "updates": self._slots["step"]}
-        return {**counts, "raw": to_numpy(self._raw), "slots": slots, "variables": variables}
+        kept = {"variables": variables, "extras": to_host(self._extras)}
+        return {**counts, "raw": to_numpy(self._raw), "slots": slots, **kept}
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Take up a state; missing slots and variables are those of a start, and no step was skipped unless it says that."""
+        """Take up a state; what is missing is as at a start, and no step was skipped unless it says that."""
         self._step = int(state["step"])
         self._raw = torch.tensor(state["raw"], dtype=self._dtype, device=self._device)
-        fresh = init_state(self._plan.first_optimizer, self._raw, self._plan.layout.parts)
+        fresh, extras = init_slots(self._plan, self._raw), init_extras(self._plan, self._raw)
         slots = {n: torch.tensor(s, dtype=fresh[n].dtype, device=fresh[n].device) for n, s in state["slots"].items()}
         self._slots: dict[str, Any] = fresh | slots | {"step": int(state.get("updates", self._step))}
+        self._extras = extras | from_host(state.get("extras", {}), extras)
         self._variables = variables_of(self._loss, self._plan.computing, self._plan.device, state.get("variables", {}))
 
     def advance(self, count: int) -> Rows:
@@ -88,7 +90,7 @@ class Loop:
         first, every = self._step, self._plan.record_every
         order = self._indices(first, count)
         layout = self._plan.layout
-        settings = None if self._timetable is None else self._timetable.rows(first, count).tolist()
+        settings = None if self._timetables is None else self._timetables.rows(first, count).tolist()
         short = layout.size <= SHORT  # a short gradient is kept whole, and its norms are taken together at the end
         width = len(self._places) if every == 1 else 0
         split = 1 + (layout.size if short else 1)
@@ -96,7 +98,7 @@ class Loop:
         kept = self._table(-(-(first + count) // every) - -(-first // every), len(self._places) - width)
         waiting = iter(kept.unbind(0))
         for k, row in enumerate(table.unbind(0)):
-            before = self._variables, self._batch(order, k), first + k
+            before = self._variables, self._batch(order, k), first + k, self._scale
             loss, grads, self._variables, whole = self._objective(self._raw, *before)
             vanishing = descent(layout, self._widened, grads, self._plan.maximizes)
             parts = [loss.view(1), vanishing if short else norm_of(vanishing, self._kept_dtype).view(1)]
@@ -105,13 +107,14 @@ class Loop:
             elif self._pieces and (first + k) % every == 0:
                 torch.cat(self._record(whole), out=next(waiting))
             torch.cat(parts, out=row)
-            optimizer = self._plan.optimizer
-            if settings is not None:
-                optimizer = with_settings(optimizer, *settings[k])
+            now = None if settings is None else settings[k]
             with nearest_roots() if self._plan.numerics == "exact" else nullcontext():
-                update(optimizer, self._raw, loss, grads, self._slots, partial(self._again, before), layout.parts)
+                tools = self._slots, self._extras, now, partial(self._again, before)
+                _, self._slots = updated(self._plan, self._raw, loss, grads, *tools)
             if layout.projected:
                 self._raw.copy_(projected(layout, self._widened))
+            if self._extras:
+                self._extras = followed(self._plan, self._raw, loss, self._slots, self._extras)
         self._step += count
         norms = norm_of(table[:, 1:split], self._kept_dtype) if short else table[:, 1]
         columns = (table[:, split:] if every == 1 else kept).cpu().numpy()
@@ -120,14 +123,20 @@ class Loop:
     def look(self) -> Evaluation:
         """Values, loss and gradients where the loop stands, for the batch that comes next."""
         batch = self._batch(self._indices(self._step, 1), 0)
-        loss, grads, _, _ = self._objective(self._raw, self._variables, batch, self._step)
+        loss, grads, _, _ = self._objective(self._raw, self._variables, batch, self._step, self._scale)
         return Evaluation(self.values(), to_numpy(loss), self._plan.layout.unflatten(to_numpy(grads)))
 
     def values(self) -> dict[str, np.ndarray]:
         """The constrained values where the loop stands."""
-        with torch.no_grad():
-            whole = values_of(self._plan.layout, leaves_of(self._plan.layout, self._widened))[1]
-            return self._plan.layout.cut(to_numpy(value.to(self._dtype)) for value in whole)
+        return self._values_at(self._widened)
+
+    def averages(self) -> dict[str, np.ndarray] | None:
+        """The constrained values of the average; None where no step is in it yet."""
+        average = self._plan.average
+        if average is None or average.count(self._slots["step"]) < 1:
+            return None
+        raw = self._extras["average"].to(DTYPES[self._plan.computing])
+        return self._values_at(projected(self._plan.layout, raw) if self._plan.layout.projected else raw)
 
     def slopes(self) -> dict[str, np.ndarray]:
         """For each constrained parameter, of the shape of raw: exactly 0 where no value moves with that raw entry."""
@@ -140,6 +149,16 @@ class Loop:
                 weights = torch.tensor(probe(tuple(value.shape)), dtype=self._dtype, device=self._device)
                 result[name] = to_numpy(torch.autograd.grad(value, leaf, weights)[0])
         return result
+
+    def _values_at(self, raw: Array) -> dict[str, np.ndarray]:
+        with torch.no_grad():
+            whole = values_of(self._plan.layout, leaves_of(self._plan.layout, raw))[1]
+            return self._plan.layout.cut(to_numpy(value.to(self._dtype)) for value in whole)
+
+    @property
+    def _scale(self) -> Array | None:
+        """What the loss is multiplied by; None without a scaler."""
+        return self._extras["scaler"][0] if "scaler" in self._extras else None
 
     @property
     def _widened(self) -> Array:
@@ -163,9 +182,11 @@ class Loop:
         return torch.empty((rows, width), dtype=self._kept_dtype, device=self._device)
 
     def _indices(self, first: int, count: int) -> Array | None:
-        if self._order is None:
+        if self._order is None or self._plan.batch_size is None:
             return None
-        return torch.as_tensor(self._order.indices(first, count), dtype=torch.int64, device=self._device)
+        many = self._plan.accumulate
+        rows = self._order.indices(first * many, count * many).reshape(count, many * self._plan.batch_size)
+        return torch.as_tensor(rows, dtype=torch.int64, device=self._device)
 
     def _batch(self, order: Array | None, k: int) -> dict[str, Array]:
         if order is None:

@@ -13,7 +13,8 @@ import pytest
 import isoparam as iso
 from isoparam.batches import DataOrder
 from isoparam.errors import BackendError, SpecError
-from isoparam.plan import columns, history, layout
+from isoparam.layout import layout
+from isoparam.plan import columns, history
 
 
 def loss(values, batch):

@@ -53,12 +53,24 @@ def test_k_steps_and_the_rest_are_all_steps(name, tmp_path):
                     assert relative(getattr(other, tree)[key], value) < 1e-13, (tree, key)
 
 
-def test_a_function_is_refused_before_the_first_step(tmp_path):
-    schedule = iso.LambdaLR(lambda k: 0.9**k)
-    with pytest.raises(SpecError, match=r"schedule: <function .* cannot be saved: .* no functions"):
-        train(mixed(), "torch", 5, schedule=schedule, checkpoint_dir=tmp_path)
-    with pytest.raises(SpecError, match="no functions"):
-        train(mixed(), "torch", 5, schedule=schedule).save(tmp_path / "after")
+@pytest.mark.parametrize("chained", [False, True], ids=["alone", "chained"])
+def test_a_function_is_given_again(chained, tmp_path):
+    own = iso.LambdaLR(lambda k: 1 / (1 + k))
+    schedule = iso.ChainedScheduler((iso.ExponentialLR(0.9), own)) if chained else own
+    train(mixed(), "torch", 9, schedule=schedule, checkpoint_dir=tmp_path)
+    with pytest.raises(SpecError, match=r"LambdaLR, whose function no checkpoint holds; give its schedule again: resume\("):
+        iso.resume(tmp_path, "jax", 3, mixed())
+    with pytest.raises(SpecError, match=r"schedule=StepLR\(.* is not that of the saved run"):
+        iso.resume(tmp_path, "jax", 3, mixed(), schedule=iso.StepLR(3))
+    same_bits(iso.resume(tmp_path, "torch", 3, mixed(), schedule=schedule), train(mixed(), "torch", 12, schedule=schedule))
+
+
+def test_another_schedule_is_refused(tmp_path):
+    train(mixed(), "torch", 9, schedule=iso.StepLR(3)).save(tmp_path)
+    runs = [iso.resume(tmp_path, "torch", 1, mixed(), schedule=schedule) for schedule in (iso.StepLR(3), None)]
+    same_bits(*runs)
+    with pytest.raises(SpecError, match=r"schedule=StepLR\(step_size=4.* is not that of the saved run"):
+        iso.resume(tmp_path, "torch", 3, mixed(), schedule=iso.StepLR(4))
 
 
 def test_no_steps_beyond_the_end_of_a_schedule(tmp_path):
@@ -70,15 +82,14 @@ def test_no_steps_beyond_the_end_of_a_schedule(tmp_path):
         iso.resume(tmp_path, "torch", 7, mixed())
 
 
-def test_a_plateau_in_a_checkpoint_is_refused(tmp_path):
-    """It is read by no version of train; a file that names it was not written by one."""
+def test_what_is_no_schedule_is_refused(tmp_path):
     train(mixed(), "torch", 3).save(tmp_path)
     stored = read(tmp_path)
-    settings = dict(stored.settings)
-    settings["asked"] = settings["asked"] | {"schedule": encode("schedule", iso.ReduceLROnPlateau())}
-    Writer(tmp_path / "other").write(settings, stored.state, stored.history)
-    with pytest.raises(CheckpointError, match=r"settings that no run has.*ReduceLROnPlateau"):
-        iso.resume(tmp_path / "other", "torch", 3, mixed())
+    for name, wrong in {"adam": iso.Adam(), "number": 3}.items():
+        settings = stored.settings | {"asked": stored.settings["asked"] | {"schedule": encode("schedule", wrong)}}
+        Writer(tmp_path / name).write(settings, stored.state, stored.history)
+        with pytest.raises(CheckpointError, match="a schedule that is none"):
+            iso.resume(tmp_path / name, "torch", 3, mixed())
 
 
 def test_the_momentum_that_a_schedule_brings_goes_with_the_run(tmp_path):

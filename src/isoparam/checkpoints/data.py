@@ -10,18 +10,22 @@ import numpy as np
 from isoparam.errors import CheckpointError, SpecError
 from isoparam.optimizers import OPTIMIZERS
 from isoparam.problem import Problem
-from isoparam.schedules import SCHEDULES
+from isoparam.schedules import SCHEDULES, LambdaLR, Schedule, as_schedule
 from isoparam.specs import Real
 from isoparam.specs.base import FrozenArray
+from isoparam.updates import UPDATES
 
-KNOWN: dict[str, type] = {known.__name__: known for known in (*OPTIMIZERS, *SCHEDULES)}
+KNOWN: dict[str, type] = {known.__name__: known for known in (*OPTIMIZERS, *SCHEDULES, *UPDATES) if known is not LambdaLR}
 """The classes that a checkpoint may name; nothing else is ever made of its text."""
+
+GIVEN = {"of": "LambdaLR", "entries": {}}
+"""What stands for a LambdaLR: no checkpoint holds its function, which has to be given again."""
 
 SHOWN = 160  # characters of a spec in a message
 
 
 def encode(name: str, value: Any) -> Any:
-    """A setting as JSON: numbers, texts, tuples, dicts and the classes of KNOWN.
+    """A setting as JSON: numbers, texts, tuples, dicts and the classes of KNOWN; a LambdaLR by its name alone.
 
     Raises:
         SpecError: for anything else, such as a function.
@@ -30,6 +34,8 @@ def encode(name: str, value: Any) -> Any:
         return value
     if isinstance(value, tuple | list):
         return [encode(name, entry) for entry in value]
+    if type(value) is LambdaLR:
+        return GIVEN
     if isinstance(value, Mapping):
         return {"of": "dict", "entries": {str(key): encode(name, entry) for key, entry in value.items()}}
     if KNOWN.get(type(value).__name__) is type(value):
@@ -62,6 +68,40 @@ def decode(value: Any) -> Any:
         return known(**entries)
     except (SpecError, TypeError, ValueError) as error:
         raise CheckpointError(f"the checkpoint holds a {known.__name__} that cannot be: {error}") from None
+
+
+def decode_schedule(saved: Any, given: Any) -> Schedule | None:
+    """The schedule of a saved run, None for none.
+
+    Args:
+        saved: as JSON.
+        given: the schedule given again; None takes the saved one, which cannot hold a function then.
+
+    Raises:
+        SpecError: for a schedule that is another than the saved one, or a function that is not given.
+        CheckpointError: for what is no schedule.
+    """
+    if given is not None:
+        if encode("schedule", as_schedule(given)) != saved:
+            raise SpecError(
+                f"schedule={given} is not that of the saved run, {str(saved)[:SHOWN]}; leave it out, or begin a run of its own"
+            )
+        return given
+    if _holds_function(saved):
+        raise SpecError(
+            "the saved run follows a LambdaLR, whose function no checkpoint holds; give its schedule again: "
+            "resume(..., schedule=isoparam.LambdaLR(function))"
+        )
+    schedule = decode(saved)
+    if schedule is not None and not isinstance(schedule, Schedule):
+        raise CheckpointError(f"the checkpoint has a schedule that is none: {str(saved)[:SHOWN]}")
+    return schedule
+
+
+def _holds_function(saved: Any) -> bool:
+    if isinstance(saved, list):
+        return any(map(_holds_function, saved))
+    return saved == GIVEN or (isinstance(saved, dict) and any(map(_holds_function, saved.values())))
 
 
 def fingerprint(problem: Problem) -> dict[str, Any]:

@@ -7,6 +7,8 @@
     variable/<name>                     what the loss carries besides, such as batch statistics
     optimizer/<entry>/<parameter>       the optimizer's state, by torch's names, in the shape of raw
     optimizer/<entry>                   what LBFGS has once
+    average/<parameter>                 the average of raw, where one is kept
+    follow/<plateau or scaler>          where the schedule that follows the loss, or the scale of the loss, has come to
 """
 
 from collections.abc import Mapping
@@ -19,9 +21,10 @@ from isoparam.checkpoints.data import encode
 from isoparam.checkpoints.store import Stored
 from isoparam.errors import CheckpointError, SpecError
 from isoparam.plan import Plan
-from isoparam.slots import joined, split, table
+from isoparam.slots import entries_of_run, joined_of_run, split_of_run
 
-STATE = {"step", "updates", "raw", "slots", "variables"}
+STATE = {"step", "updates", "raw", "slots", "variables", "extras"}
+AVERAGE = "average"
 CLOSE = {"float64": 1e-6, "float32": 1e-2, "bfloat16": 0.2}
 """How closely the constrained values of a state are those of its raw: far wider than two backends differ, but a value of
 another map is further away."""
@@ -60,8 +63,8 @@ def arrays_of(plan: Plan, state: Mapping[str, Any], values: Mapping[str, np.ndar
     arrays = {f"raw/{name}": array for name, array in plan.layout.unflatten(state["raw"]).items()}
     arrays |= {f"value/{name}": np.asarray(array) for name, array in values.items()}
     arrays |= {f"variable/{name}": np.asarray(array) for name, array in state["variables"].items()}
-    named = split(plan.first_optimizer, {name: np.asarray(slot) for name, slot in state["slots"].items()}, plan.layout)
-    return arrays | {f"optimizer/{name}": array for name, array in named.items()}
+    named = split_of_run(plan, {name: np.asarray(slot) for name, slot in state["slots"].items()})
+    return arrays | {f"optimizer/{name}": array for name, array in named.items()} | _extras(plan, state["extras"])
 
 
 def state_of(plan: Plan, stored: Mapping[str, np.ndarray], step: int, updates: int, fresh: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,8 +85,9 @@ def state_of(plan: Plan, stored: Mapping[str, np.ndarray], step: int, updates: i
     kind = np.dtype(plan.history_dtype)
     wanted = {f"raw/{name}": (raws[name], kind) for name in plan.layout.names}
     wanted |= {f"value/{name}": (values[name], kind) for name in plan.layout.names}
-    entries = table(plan.first_optimizer, plan.layout)
+    entries = entries_of_run(plan)
     wanted |= {f"optimizer/{name}": (entry.shape, entry.dtype(kind)) for name, entry in entries.items()}
+    wanted |= {name: (array.shape, array.dtype) for name, array in _extras(plan, fresh["extras"]).items()}
     variables = {name.partition("/")[2]: array for name, array in stored.items() if name.startswith("variable/")}
     _check_variables(variables, fresh["variables"])
     found = {name: (array.shape, array.dtype) for name, array in stored.items() if not name.startswith("variable/")}
@@ -92,8 +96,11 @@ def state_of(plan: Plan, stored: Mapping[str, np.ndarray], step: int, updates: i
     if not np.isfinite(flat).all():
         raise CheckpointError("the raw parameters of the checkpoint are not finite")
     named = {name: stored[f"optimizer/{name}"] for name in entries}
-    buffers = joined(plan.first_optimizer, named, plan.layout, fresh["slots"])
-    return {"step": step, "updates": updates, "raw": flat, "slots": buffers, "variables": variables}
+    buffers = joined_of_run(plan, named, fresh["slots"])
+    extras = {name: stored[f"follow/{name}"] for name in fresh["extras"] if name != AVERAGE}
+    if AVERAGE in fresh["extras"]:
+        extras[AVERAGE] = plan.layout.flatten({name: stored[f"{AVERAGE}/{name}"] for name in plan.layout.names})
+    return {"step": step, "updates": updates, "raw": flat, "slots": buffers, "variables": variables, "extras": extras}
 
 
 def check_values(stored: Stored, values: Mapping[str, np.ndarray], dtype: str) -> None:
@@ -106,6 +113,14 @@ def check_values(stored: Stored, values: Mapping[str, np.ndarray], dtype: str) -
                 f"the raw of {name!r} in the checkpoint means another value here than when it was saved: its constraint has "
                 f"another map in this version of isoparam, so the state cannot go on"
             )
+
+
+def _extras(plan: Plan, extras: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What a run keeps besides, by the names above."""
+    arrays = {f"follow/{name}": np.asarray(array) for name, array in extras.items() if name != AVERAGE}
+    if AVERAGE in extras:
+        arrays |= {f"{AVERAGE}/{name}": array for name, array in plan.layout.unflatten(extras[AVERAGE]).items()}
+    return arrays
 
 
 def _check_names(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import inf
+from typing import Any
 
 import numpy as np
 
@@ -63,6 +64,24 @@ class ReduceLROnPlateau(Schedule):
             "ReduceLROnPlateau follows a loss: its rates come from rates_for(lr, losses), the losses of the updates"
         )
 
+    def begin(self, rates: Iterable[float]) -> tuple[float, ...]:
+        """The state before the first loss, for optimizers of these rates: best loss, steps without improvement, steps of the
+        cooldown that are left, and the rates.
+        """
+        return (inf if self.mode == "min" else -inf, 0.0, 0.0, *rates)
+
+    def told(self, state: Iterable[float], loss: float) -> tuple[float, ...]:
+        """The state after the loss of one more update."""
+        best, bad, cooling, *rates = state
+        best, bad = (loss, 0.0) if self.is_better(loss, best) else (best, bad + 1)
+        if cooling > 0:
+            cooling, bad = cooling - 1, 0.0
+        if bad > self.patience:
+            cooling, bad = float(self.cooldown), 0.0
+            lower = [max(rate * self.factor, self.min_lr) for rate in rates]
+            rates = [low if rate - low > self.eps else rate for rate, low in zip(rates, lower, strict=True)]
+        return (best, bad, cooling, *rates)
+
     def rates_for(self, lr: float, losses: Iterable[float]) -> np.ndarray:
         """The rates of as many updates as losses are given; each loss is told after its update, as torch is.
 
@@ -70,20 +89,14 @@ class ReduceLROnPlateau(Schedule):
             lr: of the optimizer.
             losses: of the updates, in their order.
         """
-        best, bad, cooling, rates = (inf if self.mode == "min" else -inf), 0, 0, []
+        state, rates = self.begin([lr]), []
         for loss in losses:
-            rates.append(lr)
-            better = self._is_better(float(loss), best)
-            best, bad = (float(loss), 0) if better else (best, bad + 1)
-            if cooling > 0:
-                cooling, bad = cooling - 1, 0
-            if bad > self.patience:
-                lower = max(lr * self.factor, self.min_lr)
-                lr = lower if lr - lower > self.eps else lr
-                cooling, bad = self.cooldown, 0
+            rates.append(state[3])
+            state = self.told(state, float(loss))
         return np.array(rates)
 
-    def _is_better(self, loss: float, best: float) -> bool:
+    def is_better(self, loss: Any, best: Any) -> Any:
+        """Whether a loss counts as an improvement; numbers of a backend too."""
         if self.mode == "min":
             return loss < (best * (1.0 - self.threshold) if self.threshold_mode == "rel" else best - self.threshold)
         return loss > (best * (self.threshold + 1.0) if self.threshold_mode == "rel" else best + self.threshold)

@@ -31,6 +31,22 @@ class Timetable:
         return np.array(self._known[first : first + count], np.float64).reshape(count, len(self._columns))
 
 
+class Timetables:
+    """The settings of several optimizers under one schedule, such as those of parameter groups.
+
+    Args:
+        optimizers: whose settings.
+        schedule: what changes them.
+    """
+
+    def __init__(self, optimizers: tuple[Optimizer, ...], schedule: Schedule) -> None:
+        self._tables = tuple(Timetable(optimizer, schedule) for optimizer in optimizers)
+
+    def rows(self, first: int, count: int) -> np.ndarray:
+        """The settings of `count` updates from number `first` on; (count, optimizers, 1 or 2)."""
+        return np.stack([table.rows(first, count) for table in self._tables], axis=1)
+
+
 def with_settings(optimizer: Optimizer, lr: Any, momentum: Any = None) -> Any:
     """The optimizer of one update: a copy that is not checked, since its settings may be numbers of a backend.
 
