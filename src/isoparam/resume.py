@@ -158,7 +158,8 @@ def _problem(settings: Mapping[str, Any], problem: Any) -> Problem:
 def _plan(problem: Problem, asked: Mapping[str, Any]) -> Plan:
     """The settings of the run, checked as `train` checks its arguments."""
     try:
-        return plan_for(problem, **dict(asked) | {"policy": Policy(**asked["policy"])})
+        rest = {name: value for name, value in asked.items() if name != "policy"}
+        return plan_for(problem, **rest, policy=Policy(**asked["policy"]))
     except BackendError:
         raise
     except (IsoparamError, TypeError, ValueError) as error:

@@ -212,7 +212,7 @@ def test_ctrl_c_in_the_midst_of_an_update_keeps_the_last_whole_state(monkeypatch
     """Half of an update is done: raw is new, the moments are old."""
     from torch_impl import train as engine
 
-    real, calls = engine.update, iter(range(1000))
+    real, calls = engine.updated, iter(range(1000))
 
     def update(optimizer, raw, *rest):
         if next(calls) == 25:
@@ -220,7 +220,7 @@ def test_ctrl_c_in_the_midst_of_an_update_keeps_the_last_whole_state(monkeypatch
             raise KeyboardInterrupt
         return real(optimizer, raw, *rest)
 
-    monkeypatch.setattr(engine, "update", update)
+    monkeypatch.setattr(engine, "updated", update)
     with pytest.raises(Interrupted) as caught:
         train(holed(()), "torch", 60)
     monkeypatch.undo()
