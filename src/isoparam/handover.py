@@ -1,7 +1,7 @@
 """The state of an optimizer without a framework: what `to_neutral` of either backend gives and `from_neutral` takes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from isoparam.names import hint, select
 from isoparam.optimizers import LBFGS, SGD, Adafactor, Muon, Optimizer
 from isoparam.slots import entries as entries_of
 from isoparam.specs.base import Shape
+from isoparam.updates import grouped
 
 STEP = "step"
 UNCOUNTED = SGD | Muon
@@ -27,6 +28,7 @@ class OptimizerState:
         optimizer: the spec of the optimizer, such as `isoparam.Adam()`; its lr does not matter here.
         entries: {parameter: {entry: array}}: "step" (updates so far, a whole number; SGD of torch counts none) and the
             entries of `isoparam.slots`, in the shape of the parameter. {} for a parameter that was never updated.
+        own: {parameter: spec} of those whose group has other settings than `optimizer`.
 
     Example:
         >>> import isoparam as iso, torch
@@ -45,6 +47,11 @@ class OptimizerState:
 
     optimizer: Optimizer
     entries: Mapping[str, Mapping[str, np.ndarray]]
+    own: Mapping[str, Optimizer] = field(default_factory=dict)
+
+    def spec_of(self, name: str) -> Optimizer:
+        """The optimizer of a parameter, with the settings of its group."""
+        return self.own.get(name, self.optimizer)
 
     def moved(
         self, names: Mapping[str, str] | None = None, axes: Mapping[str, Sequence[int]] | None = None
@@ -69,7 +76,7 @@ class OptimizerState:
             turned[entry] = moved(having, names, None, self.entries) | moved(arrays, names, axes, self.entries)
         there = _renamed(self.entries, names)
         entries = {there[name]: {entry: turned[entry][there[name]] for entry in own} for name, own in self.entries.items()}
-        return replace(self, entries=entries)
+        return replace(self, entries=entries, own={there[name]: spec for name, spec in self.own.items()})
 
 
 def moved(
@@ -114,7 +121,7 @@ def moved(
 
 
 def from_snapshot(spec: Optimizer, snapshot: Snapshot, names: Sequence[str]) -> OptimizerState:
-    """The state of the optimizer of a run.
+    """The state of the optimizer of a run; what is frozen has none.
 
     Raises:
         CheckpointError: for LBFGS, which keeps one vector for all parameters.
@@ -123,32 +130,47 @@ def from_snapshot(spec: Optimizer, snapshot: Snapshot, names: Sequence[str]) -> 
         raise CheckpointError(ONE_VECTOR)
     step = np.array(snapshot.settings["updates"], np.int64)
     state = {name: array for name, array in snapshot.state.items() if name.startswith("optimizer/")}
-    entries = {name: {STEP: step} for name in names}
+    entries = {name: {STEP: step} if name in snapshot.optimizers else {} for name in names}
     for key, array in state.items():
         _, entry, name = key.split("/", 2)
         entries[name][entry] = array
-    return OptimizerState(spec, entries)
+    return OptimizerState(spec, entries, {name: own for name, own in snapshot.optimizers.items() if own != spec})
 
 
-def check_entries(spec: Optimizer, entries: Mapping[str, Mapping[str, np.ndarray]], shapes: Mapping[str, Shape]) -> None:
+def others(names: tuple[str, ...], spec: Optimizer, groups: Mapping[str, Mapping[str, object]] | None) -> dict[str, Optimizer]:
+    """The optimizers of the parameters whose group has other settings than the spec.
+
+    Args:
+        names: of all parameters.
+        spec: the optimizer.
+        groups: {name or glob: {setting: value}}.
+
+    Raises:
+        SpecError: for groups that cannot be meant.
+    """
+    return {name: own for name, own in grouped(names, spec, groups or {}).items() if own != spec}
+
+
+def check_entries(neutral: OptimizerState, shapes: Mapping[str, Shape]) -> None:
     """Raise CheckpointError unless every parameter has the entries of its optimizer, in its shape, or none at all.
 
     Args:
-        spec: the optimizer.
-        entries: {parameter: {entry: array}}.
+        neutral: the state.
         shapes: {parameter: shape}.
     """
-    if isinstance(spec, LBFGS):
+    entries = neutral.entries
+    if isinstance(neutral.optimizer, LBFGS):
         raise CheckpointError(ONE_VECTOR)
     for name in (*shapes, *entries):
         if name not in entries or name not in shapes:
             side = "the state" if name in shapes else "params"
             raise CheckpointError(f"{side} has no {name!r}; {hint(name, list(entries if name in shapes else shapes))}")
+        spec = neutral.spec_of(name)
         own, table = entries[name], entries_of(spec, shapes[name])
         counted = {STEP} if STEP in own or not isinstance(spec, UNCOUNTED) else set()
         if own and set(own) != set(table) | counted:
             raise CheckpointError(
-                f"the state of {name!r} has the entries {_listed(own)}; {type(spec).__name__} has {_listed({*table, *counted})}"
+                f"the state of {name!r} has the entries {_listed(own)}; {spec} has {_listed({*table, *counted})}"
             )
         for entry, array in own.items():
             wanted = () if entry == STEP else table[entry].shape

@@ -133,7 +133,9 @@ class Session:
             "stopped": stopped,
             "legs": [*self.leg.before, leg],
         }
-        return Snapshot(settings, arrays_of(self.plan, state, values))
+        segments = zip(self.plan.segments, self.plan.first_optimizers, strict=True)
+        optimizers = {name: spec for segment, spec in segments for name in segment.layout.names}
+        return Snapshot(settings, arrays_of(self.plan, state, values), optimizers)
 
     def finish(self, loop: Any, stopped: Stopped) -> Run:
         """The run as it stands."""

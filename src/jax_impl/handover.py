@@ -1,6 +1,6 @@
 """The state of an optimizer of one's own loop, as a framework-free `OptimizerState` and back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -9,7 +9,7 @@ import numpy as np
 import optax
 
 from isoparam.errors import CheckpointError
-from isoparam.handover import STEP, OptimizerState, check_entries, common_step
+from isoparam.handover import STEP, OptimizerState, check_entries, common_step, others
 from isoparam.optimizers import Optimizer, as_optimizer
 from isoparam.slots import entries
 from jax_impl.optim import OptaxState
@@ -28,15 +28,19 @@ STEPS = "steps"  # counted by parameter
 Trees = dict[str, Any]
 
 
-def to_neutral(spec: Optimizer, state: Any, params: Any) -> OptimizerState:
+def to_neutral(
+    spec: Optimizer, state: Any, params: Any, groups: Mapping[str, Mapping[str, Any]] | None = None
+) -> OptimizerState:
     """The state of an optimizer, by the names of its parameters.
 
     # twin: torch's state is a state_dict, which numbers the parameters; optax's is a tree of the structure of the parameters.
 
     Args:
         spec: what the optimizer is, such as `isoparam.Adam()`; its lr does not matter.
-        state: of `isoparam.jax.optimizer(spec)`, or of optax's own `adam`, `adamw` or `sgd`.
+        state: of `isoparam.jax.optimizer(spec)`, or of optax's own `adam`, `adamw` or `sgd`; or of one of these for each
+            group of parameters, by `optax.partition` or `optax.masked`.
         params: the parameters, in any pytree; the name of one is its keys, joined by dots.
+        groups: {name or glob: {setting: value}} of parameter groups whose settings are not those of `spec`.
 
     Returns:
         An `OptimizerState`, for `from_neutral` of either backend.
@@ -59,10 +63,12 @@ def to_neutral(spec: Optimizer, state: Any, params: Any) -> OptimizerState:
     counts = {int(count) for count in found.pop(STEP, [])}
     if len(counts) > 1:
         raise CheckpointError(f"the parts of the state have counted {sorted(counts)} updates; they should agree")
-    trees = {entry: _arrays(parts[0]) for entry, parts in found.items() if len(parts) == 1}
-    if len(trees) < len(found):
-        twice = next(entry for entry in found if entry not in trees)
-        raise CheckpointError(f"the state has several parts for {twice!r}; give that of one transformation")
+    trees: dict[str, dict[str, np.ndarray]] = {}
+    for entry, parts in found.items():
+        named = [_arrays(part) for part in parts]
+        trees[entry] = {name: array for part in named for name, array in part.items()}
+        if len(trees[entry]) < sum(map(len, named)):
+            raise CheckpointError(f"the state has several parts for {entry!r}; give that of one transformation")
     leaves, _ = _named_leaves(params)
     shapes = {name: tuple(np.shape(_array(leaf))) for name, leaf in leaves}
     step = {STEP: np.array(counts.pop(), np.int64)} if counts else {}
@@ -71,8 +77,9 @@ def to_neutral(spec: Optimizer, state: Any, params: Any) -> OptimizerState:
         name: steps.get(name, step) | {entry: tree[name] for entry, tree in trees.items() if name in tree} for name in shapes
     }
     own |= {name: {} for tree in trees.values() for name in tree if name not in shapes}
-    check_entries(spec, own, shapes)
-    return OptimizerState(spec, own)
+    neutral = OptimizerState(spec, own, others(tuple(shapes), spec, groups))
+    check_entries(neutral, shapes)
+    return neutral
 
 
 def from_neutral(neutral: OptimizerState, state: Any, params: Any) -> Any:
@@ -104,8 +111,8 @@ def from_neutral(neutral: OptimizerState, state: Any, params: Any) -> Any:
     """
     leaves, _ = _named_leaves(params)
     shapes = {name: tuple(np.shape(_array(leaf))) for name, leaf in leaves}
-    check_entries(neutral.optimizer, neutral.entries, shapes)
-    wanted = {entry for shape in shapes.values() for entry in entries(neutral.optimizer, shape)}
+    check_entries(neutral, shapes)
+    wanted = {entry for name, shape in shapes.items() for entry in entries(neutral.spec_of(name), shape)}
     filled: set[str] = set()
 
     def fill(entry: str, part: Any) -> Any:
@@ -138,6 +145,10 @@ def _walked(state: Any, visit: Callable[[str, Any], Any]) -> Any:
         return state._replace(**named, **count)
     if type(state) in COUNTS:
         return state._replace(count=visit(STEP, state.count))
+    if isinstance(state, optax.PartitionState):
+        return state._replace(inner_states={label: _walked(inner, visit) for label, inner in state.inner_states.items()})
+    if isinstance(state, optax.MaskedState):
+        return state._replace(inner_state=_walked(state.inner_state, visit))
     if isinstance(state, EMPTY):
         return state
     if type(state) is tuple:

@@ -7,12 +7,14 @@ import numpy as np
 import torch
 
 from isoparam.errors import CheckpointError, SpecError
-from isoparam.handover import STEP, UNCOUNTED, OptimizerState, check_entries
+from isoparam.handover import STEP, UNCOUNTED, OptimizerState, check_entries, others
 from isoparam.optimizers import Optimizer, as_optimizer
 from isoparam.slots import entries
 
 
-def to_neutral(spec: Optimizer, state: Any, params: Any) -> OptimizerState:
+def to_neutral(
+    spec: Optimizer, state: Any, params: Any, groups: Mapping[str, Mapping[str, Any]] | None = None
+) -> OptimizerState:
     """The state of an optimizer, by the names of its parameters.
 
     # twin: torch's state is a state_dict, which numbers the parameters; optax's is a tree of the structure of the parameters.
@@ -22,6 +24,7 @@ def to_neutral(spec: Optimizer, state: Any, params: Any) -> OptimizerState:
         state: `optimizer.state_dict()` of a genuine torch.optim optimizer.
         params: {name: parameter}, in the order in which the optimizer was given them: `dict(module.named_parameters())`. An
             optimizer that was given named parameters knows their names itself, and their order does not matter.
+        groups: {name or glob: {setting: value}} of parameter groups whose settings are not those of `spec`.
 
     Returns:
         An `OptimizerState`, for `from_neutral` of either backend.
@@ -48,8 +51,9 @@ def to_neutral(spec: Optimizer, state: Any, params: Any) -> OptimizerState:
     for number, name in names.items():
         own = {entry: array for entry, array in state["state"].get(number, {}).items() if array is not None}
         found[name] = {entry: _count(array) if entry == STEP else _numbers(array) for entry, array in own.items()}
-    check_entries(spec, found, {name: tuple(leaf.shape) for name, leaf in params.items()})
-    return OptimizerState(spec, found)
+    neutral = OptimizerState(spec, found, others(tuple(params), spec, groups))
+    check_entries(neutral, {name: tuple(leaf.shape) for name, leaf in params.items()})
+    return neutral
 
 
 def from_neutral(neutral: OptimizerState, state: Any, params: Any) -> Any:
@@ -82,12 +86,12 @@ def from_neutral(neutral: OptimizerState, state: Any, params: Any) -> Any:
         1.0
     """
     shapes = {name: tuple(leaf.shape) for name, leaf in params.items()}
-    check_entries(neutral.optimizer, neutral.entries, shapes)
+    check_entries(neutral, shapes)
     filled = {}
     for number, name in _names(state, params).items():
         own, like = neutral.entries[name], params[name]
         if own:
-            kept = entries(neutral.optimizer, shapes[name])
+            kept = entries(neutral.spec_of(name), shapes[name])
             filled[number] = {name: _tensor(own[name], entry.kind, like) for name, entry in kept.items()}
         if STEP in own and not isinstance(neutral.optimizer, UNCOUNTED):
             filled[number][STEP] = torch.tensor(float(own[STEP]), dtype=torch.float32)

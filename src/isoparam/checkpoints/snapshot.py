@@ -20,6 +20,7 @@ import numpy as np
 from isoparam.checkpoints.data import encode
 from isoparam.checkpoints.store import Stored
 from isoparam.errors import CheckpointError, SpecError
+from isoparam.optimizers import Optimizer
 from isoparam.plan import Plan
 from isoparam.slots import entries_of_run, joined_of_run, split_of_run
 
@@ -37,10 +38,12 @@ class Snapshot:
     Attributes:
         settings: how far the run has come and what it is of, as JSON; "asked", the settings that were asked for, is not.
         state: {name: array}, by the names above.
+        optimizers: {parameter: its optimizer, with the settings of its first update}, of all that are trained; not saved.
     """
 
     settings: dict[str, Any]
     state: dict[str, np.ndarray]
+    optimizers: dict[str, Optimizer]
 
     def data(self) -> dict[str, Any]:
         """The settings as JSON.

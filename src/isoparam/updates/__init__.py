@@ -3,7 +3,7 @@
 from isoparam.updates.averaging import EMA, SWA, Average
 from isoparam.updates.clipping import Clip, ClipByNorm, ClipByValue
 from isoparam.updates.scaling import GradScaler
-from isoparam.updates.segments import Segment, rules_for, segments_of
+from isoparam.updates.segments import Segment, grouped, rules_for, segments_of
 
 UPDATES = (ClipByNorm, ClipByValue, EMA, SWA, GradScaler)
 
@@ -17,6 +17,7 @@ __all__ = [
     "ClipByValue",
     "GradScaler",
     "Segment",
+    "grouped",
     "rules_for",
     "segments_of",
 ]

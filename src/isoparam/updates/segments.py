@@ -69,7 +69,7 @@ def rules_for(
         SpecError: for what cannot be meant.
     """
     names = tuple(names)
-    settled = _grouped(names, optimizer, groups)
+    settled = grouped(names, optimizer, groups)
     policy = _policies(names, settled, decay)
     still = _frozen(names, frozen)
     result = {}
@@ -106,8 +106,17 @@ def segments_of(layout: Layout, rules: Mapping[str, Rule]) -> tuple[Segment, ...
     )
 
 
-def _grouped(names: tuple[str, ...], optimizer: Optimizer, groups: Any) -> dict[str, Optimizer]:
-    """The optimizer of each parameter, with the settings of its group."""
+def grouped(names: tuple[str, ...], optimizer: Optimizer, groups: Any) -> dict[str, Optimizer]:
+    """The optimizer of each parameter, with the settings of its group.
+
+    Args:
+        names: of the parameters.
+        optimizer: whose settings hold where no group says otherwise.
+        groups: {name or glob: {setting: value}}.
+
+    Raises:
+        SpecError: for what cannot be meant.
+    """
     kind = type(optimizer).__name__
     known = [entry.name for entry in fields(optimizer) if entry.name not in WHOLE_RUN]
     example = "groups={'encoder.*': {'lr': 1e-4}}"
