@@ -14,6 +14,10 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
         "full_digits",
     ): "torch's autocast lowers the digits of operations for a block of code; JAX has no such mode",
     (
+        "kernels/elementary.py",
+        "number",
+    ): "eager torch multiplies by an array without axes faster than by a float; JAX compiles either",
+    (
         "kernels/sums.py",
         "doubled",
     ): "torch computes float32 through float64 where the device has it; a JAX program may have none",

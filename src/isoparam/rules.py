@@ -55,12 +55,12 @@ class Rule(ABC, Generic[Array]):
         """
 
 
-class Registry:
+class Registry(dict[type[Spec], type[Rule[Any]]]):
     """Spec type -> rule, for one backend. A rule serves its exact type, never a subclass."""
 
     def __init__(self, backend: str) -> None:
+        super().__init__()
         self.backend = backend
-        self._rules: dict[type[Spec], type[Rule[Any]]] = {}
 
     def implements(self, spec_type: type[Spec]) -> Callable[[RuleClass], RuleClass]:
         """Class decorator that registers a rule; a forgotten verb or a second rule fails here, at import."""
@@ -69,26 +69,16 @@ class Registry:
             missing = [verb for verb in VERBS if not isinstance(vars(rule).get(verb), staticmethod)]
             if missing:
                 raise SpecError(f"{self.backend}: {rule.__name__} lacks {', '.join(missing)} as static functions")
-            if spec_type in self._rules:
-                raise SpecError(f"{self.backend}: {spec_type.__name__} already has a rule, {self._rules[spec_type].__name__}")
-            self._rules[spec_type] = rule
+            if spec_type in self:
+                raise SpecError(f"{self.backend}: {spec_type.__name__} already has a rule, {self[spec_type].__name__}")
+            self[spec_type] = rule
             return rule
 
         return register
 
-    def __getitem__(self, spec_type: type[Spec]) -> type[Rule[Any]]:
-        try:
-            return self._rules[spec_type]
-        except KeyError:
-            pass
+    def __missing__(self, spec_type: type[Spec]) -> type[Rule[Any]]:
         if not (isinstance(spec_type, type) and issubclass(spec_type, Spec)):
             name = getattr(spec_type, "__name__", spec_type)
             raise SpecError(f"expected a spec such as isoparam.Interval(0, 1), got an object of type {name}")
-        known = ", ".join(sorted(known.__name__ for known in self._rules))
+        known = ", ".join(sorted(known.__name__ for known in self))
         raise SpecError(f"the {self.backend} backend has no rule for {spec_type.__name__}; it has: {known}")
-
-    def __iter__(self) -> Any:
-        return iter(self._rules)
-
-    def __contains__(self, spec_type: object) -> bool:
-        return spec_type in self._rules

@@ -16,6 +16,8 @@ from torch_impl.registry import RULES
 SHAPED = ("forward", "inverse", "project")
 """The verbs whose result has the axes of a value or of a raw; the others have one result per value."""
 
+_WIDE = (torch.float32, torch.float64)
+
 
 def forward(spec: Spec, raw: Array) -> Array:
     """The constrained value of raw.
@@ -188,20 +190,25 @@ def applied(spec: Spec, verb: str, array: Array, *settings: Any) -> Array:
     """
     rule = getattr(RULES[type(spec)], verb)
     axis = spec.axis if isinstance(spec, VectorSpec) else -1
-    result = rule(spec, array if axis == -1 else torch.movedim(array, axis, -1), *settings)
-    return torch.movedim(result, -1, axis) if axis != -1 and verb in SHAPED else result
+    if axis == -1:
+        return rule(spec, array, *settings)
+    result = rule(spec, torch.movedim(array, axis, -1), *settings)
+    return torch.movedim(result, -1, axis) if verb in SHAPED else result
 
 
 def _apply(spec: Spec, verb: str, array: Any) -> Array:
     """Check `array`, run the verb on it in float32 or float64, and give back the dtype that came in."""
-    name = "raw" if verb in ("forward", "log_abs_det") else "value"
-    _check(_checked(spec), array, name)
+    of_raw = verb == "forward" or verb == "log_abs_det"
+    if not (isinstance(spec, Spec) and isinstance(array, Array) and array.is_floating_point()):
+        _refuse(spec, array, "raw" if of_raw else "value")
     if verb in spec.absent:
         raise SpecError(f"{spec} has no {verb}: {spec.absent[verb]}")
-    spec.value_shape(array.shape) if name == "raw" else spec.raw_shape(array.shape)
+    spec.value_shape(array.shape) if of_raw else spec.raw_shape(array.shape)
     dtype = array.dtype
+    if dtype in _WIDE and verb != "contains" and not torch._C._is_any_autocast_enabled():
+        return applied(spec, verb, array)  # the dtype of the result is that of the array
     # twin: torch runs the operations of a rule one by one; JAX would compile each of them, for each new shape.
-    wide = array if dtype in (torch.float32, torch.float64) else array.float()
+    wide = array if dtype in _WIDE else array.float()
     with full_digits(wide):
         result = applied(spec, verb, wide, torch.finfo(dtype).eps) if verb == "contains" else applied(spec, verb, wide)
     return result.to(dtype) if result.is_floating_point() else result
@@ -220,8 +227,8 @@ def _checked(spec: Any) -> Spec:
     return spec
 
 
-def _check(spec: Spec, array: Any, name: str) -> None:
+def _refuse(spec: Any, array: Any, name: str) -> None:
+    spec = _checked(spec)
     if not isinstance(array, Array):
         raise SpecError(f"{spec}: {name} must be a torch tensor, got {type(array).__name__}: use torch.as_tensor({name})")
-    if not array.is_floating_point():
-        raise SpecError(f"{spec}: {name} must be floating, got {array.dtype}; write 1.0 for 1, or {name}.double()")
+    raise SpecError(f"{spec}: {name} must be floating, got {array.dtype}; write 1.0 for 1, or {name}.double()")

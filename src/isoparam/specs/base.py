@@ -186,6 +186,8 @@ class ScalarSpec(Spec):
 
     def _check_shape(self, shape: Shape, name: str) -> None:
         bounds = self._bound_shape
+        if not bounds:
+            return
         # Axis by axis, and those of batches never: an exported program knows no number for them.
         pairs = zip(bounds[::-1], shape[::-1], strict=False)
         if len(bounds) > len(shape) or not all(bound in (1, size) for bound, size in pairs):

@@ -63,14 +63,17 @@ def with_slope(
     return decorate
 
 
-def with_rule(push: Callable[..., Any], pull: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def with_rule(
+    push: Callable[..., Any], pull: Callable[..., Any], quick: Callable[..., Any] | None = None
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Give a function `f(x)` of the last axis the tangent `push(x, y, tangent)` and the cotangent `pull(x, y, cotangent)`.
 
     # twin: torch calls both, JAX transposes `push`; `pull` is that transpose, written out.
 
-    Python numbers may follow x in all three.
+    Python numbers may follow x in all three. XLA fuses the passes over the memory, so that `quick`, which torch takes in
+    eager reverse mode, is not needed.
     """
-    del pull
+    del pull, quick
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         def ruled(numbers: tuple[Any, ...]) -> Callable[..., Any]:

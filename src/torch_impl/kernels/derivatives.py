@@ -8,7 +8,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._C._functorch import is_legacy_batchedtensor  # pyright: ignore[reportMissingImports]  no public name says this
+from torch._C._functorch import (  # pyright: ignore[reportMissingImports]  no public names say this
+    is_functorch_wrapped_tensor,
+    is_legacy_batchedtensor,
+)
 from torch.autograd import forward_ad
 
 
@@ -29,12 +32,15 @@ def with_slope(
     return _with_derivatives(push, push, needs_output=False, fused=pull)
 
 
-def with_rule(push: Callable[..., Any], pull: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def with_rule(
+    push: Callable[..., Any], pull: Callable[..., Any], quick: Callable[..., Any] | None = None
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Give a function `f(x)` of the last axis the tangent `push(x, y, tangent)` and the cotangent `pull(x, y, cotangent)`.
 
     # twin: torch calls both, JAX transposes `push`; `pull` is that transpose, written out.
 
-    Python numbers may follow x in all three.
+    Python numbers may follow x in all three. `quick(x, y, cotangent)` is `pull` in fewer passes over the memory, for the
+    first derivative in eager reverse mode.
     """
 
     def push_all(inputs: tuple[Tensor], output: Tensor, tangent: Tensor) -> Tensor:
@@ -43,7 +49,11 @@ def with_rule(push: Callable[..., Any], pull: Callable[..., Any]) -> Callable[[C
     def pull_all(inputs: tuple[Tensor], output: Tensor, cotangent: Tensor) -> Tensor:
         return pull(*inputs, output, cotangent)
 
-    return _with_derivatives(push_all, pull_all, needs_output=True)
+    def quick_all(cotangent: Tensor, x: Tensor, output: Tensor, *numbers: Any) -> Tensor:
+        assert quick is not None
+        return quick(x, *numbers, output, cotangent)
+
+    return _with_derivatives(push_all, pull_all, needs_output=True, fused=quick_all if quick else None)
 
 
 def _with_derivatives(
@@ -53,7 +63,7 @@ def _with_derivatives(
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         class Reverse(torch.autograd.Function):
-            """Reverse mode: what eager code runs, and all that torch.compile accepts."""
+            """Reverse mode: all that torch.compile accepts."""
 
             @staticmethod
             def forward(ctx: Any, x: Tensor, *constants: Any) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -65,12 +75,32 @@ def _with_derivatives(
             @staticmethod
             def backward(ctx: Any, cotangent: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
                 x, *output = ctx.saved_tensors
-                if fused is not None and not (torch.is_grad_enabled() or torch.compiler.is_compiling() or _batched(cotangent)):
-                    change = fused(cotangent, x, *ctx.constants)
-                    return (change, *(None for _ in ctx.constants)) if ctx.constants else change
                 with full_digits(x):
                     change = pull((x, *ctx.constants), output[0] if needs_output else None, cotangent)
                 return (change, *(None for _ in ctx.constants)) if ctx.constants else change
+
+        class Eager(torch.autograd.Function):
+            """The same with few steps in Python, which cost more than the arithmetic of a hundred entries."""
+
+            @staticmethod
+            def forward(ctx: Any, x: Tensor, constants: tuple[Any, ...] = ()) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+                output = function(x, *constants)
+                if needs_output:
+                    ctx.save_for_backward(x, output)
+                else:
+                    ctx.save_for_backward(x)
+                if constants:
+                    ctx.constants = constants
+                return output
+
+            @staticmethod
+            def backward(ctx: Any, cotangent: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+                saved = ctx.saved_tensors
+                constants = ctx.constants if len(ctx.needs_input_grad) > 1 else ()
+                if fused is not None and not (torch.is_grad_enabled() or _batched(cotangent)):
+                    return fused(cotangent, *saved, *constants), None
+                with full_digits(saved[0]):
+                    return pull((saved[0], *constants), saved[-1], cotangent), None
 
         class Both(torch.autograd.Function):
             """Reverse and forward mode, composable with the transforms of torch.func."""
@@ -104,6 +134,9 @@ def _with_derivatives(
         _declare(Reverse, [Parameter("ctx", Parameter.POSITIONAL_OR_KEYWORD), *signature(function).parameters.values()])
         _declare(Both, list(signature(function).parameters.values()))
 
+        # Without the part in Python of Function.apply, which serves torch.func.
+        apply = super(torch.autograd.Function, Eager).apply
+
         @wraps(function)
         def differentiable(*inputs: Any) -> Tensor:
             if torch.compiler.is_exporting():  # an exported program keeps the body only, and of a Function without gradient
@@ -112,7 +145,11 @@ def _with_derivatives(
                 return Reverse.apply(*inputs)
             if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
                 return Both.apply(*inputs)
-            return Reverse.apply(*inputs) if torch.is_grad_enabled() else function(*inputs)
+            if not torch.is_grad_enabled():
+                return function(*inputs)
+            if is_functorch_wrapped_tensor(inputs[0]):  # what is left of a transform that has ended
+                return Reverse.apply(*inputs)
+            return apply(inputs[0], inputs[1:]) if len(inputs) > 1 else apply(inputs[0])
 
         return differentiable
 
@@ -124,6 +161,8 @@ def full_digits(array: Tensor) -> AbstractContextManager[Any]:
 
     # No twin: JAX has no mode that lowers the digits of operations behind their backs.
     """
+    if not torch._C._is_any_autocast_enabled():
+        return nullcontext()
     kind = array.device.type
     lowered = torch.amp.autocast_mode.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
     return torch.autocast(kind, enabled=False) if lowered else nullcontext()

@@ -6,7 +6,11 @@ import torch
 from torch import Tensor as Array
 
 from torch_impl.kernels.derivatives import with_slope
-from torch_impl.kernels.elementary import LN2, atanh, divided, exp, expm1, log, log1p, shielded, tanh
+from torch_impl.kernels.elementary import LN2, atanh, divided, exp, expm1, log, log1p, number, shielded, tanh
+
+# torch's own derivatives, called without the layer in Python around them, which costs as much as a hundred entries.
+_sigmoid_backward = torch.ops.aten.sigmoid_backward.grad_input._op
+_softplus_backward = torch.ops.aten.softplus_backward.default._op
 
 
 def decay(x: Array) -> Array:
@@ -24,12 +28,12 @@ def smaller(x: Array) -> Array:
 
 
 def _sigmoid_pull(cotangent: Array, x: Array) -> Array:
-    s = torch.abs(x).neg_().sigmoid_()
-    return torch.ops.aten.sigmoid_backward.grad_input(cotangent, s, grad_input=s)
+    s = torch.copysign(x, number(-1.0, x.dtype)).sigmoid_()
+    return _sigmoid_backward(cotangent, s, grad_input=s)
 
 
 def _softplus_pull(cotangent: Array, x: Array) -> Array:
-    return torch.ops.aten.softplus_backward(cotangent, x, 1, 40)
+    return _softplus_backward(cotangent, x, 1, 40)
 
 
 def _sigmoid_curvature(x: Array) -> Array:
@@ -114,12 +118,15 @@ def _between_pull(
     crosses: bool,
     form: str,
 ) -> Array:
-    size = torch.abs(raw) if _is_one(rate) else torch.abs(rate * raw)
-    if steep and not _all_near(size):
+    x = torch.copysign(raw if _is_one(rate) else rate * raw, number(-1.0, raw.dtype))
+    if steep and not _all_near(x):
         return cotangent * between_slope(raw, half, rate, steep)
-    s = size.neg_().sigmoid_()
-    torch.ops.aten.sigmoid_backward.grad_input(cotangent, s, grad_input=s)
-    return s.mul_(half).mul_(2 * rate) if form == "any" else s.mul_((2 * rate) * half)  # "any": may overflow alone
+    s = x.sigmoid_()
+    _sigmoid_backward(cotangent, s, grad_input=s)
+    if form == "any":  # the product may overflow
+        return s.mul_(half).mul_(2 * rate)
+    factor = (2 * rate) * half
+    return s.mul_(factor if isinstance(factor, Array) else number(factor, s.dtype))
 
 
 @with_slope(
@@ -140,9 +147,9 @@ def between(
     """mid + half tanh(x/2) with x = rate raw, measured from low, high or mid, whichever loses no digit (`form`)."""
     x = raw if _is_one(rate) else rate * raw
     # twin: eager torch on the CPU checks the numbers before it takes the short form; traced programs cannot.
-    if form == "low" and (not _sinks(low, steep) or _all_near(torch.abs(x))):
+    if form == "low" and (not _sinks(low, steep) or _all_near(x)):
         return _scaled_and_moved(sigmoid(x), 2 * half, low)
-    if form == "high" and (not _sinks(high, steep) or _all_near(torch.abs(x))):
+    if form == "high" and (not _sinks(high, steep) or _all_near(x)):
         return _scaled_and_moved(sigmoid(-x), -2 * half, high)
     rise = half * tanh((rate / 2) * raw) if form == "odd" or crosses else x
     if steep and (form == "odd" or crosses):  # raw / 2 may underflow where half * raw / 2 does not
@@ -193,7 +200,11 @@ def _steep(x: Array, half: Any, factor: float, near: Array) -> Array:
 
 def _scaled_and_moved(s: Array, factor: Any, shift: Any) -> Array:
     """factor s + shift, in the memory of s where nothing is traced."""
-    return factor * s + shift if torch.compiler.is_compiling() else s.mul_(factor).add_(shift)
+    if torch.compiler.is_compiling():
+        return factor * s + shift
+    if isinstance(factor, Array):
+        return s.mul_(factor).add_(shift)
+    return s.mul_(number(factor, s.dtype)).add_(number(shift, s.dtype))
 
 
 def _is_one(rate: Any) -> bool:
@@ -205,8 +216,8 @@ def _sinks(bound: Any, steep: bool) -> bool:
     return steep and (isinstance(bound, Array) or abs(bound) < 1e-20)
 
 
-def _all_near(size: Array) -> bool:
+def _all_near(x: Array) -> bool:
     """Whether no |x| is so large that exp(-|x|) is no normal number; on a GPU, where looking would wait for it, unknown."""
-    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active() or size.device.type != "cpu":
+    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active() or x.device.type != "cpu":
         return False
-    return size.numel() == 0 or bool(size.amax() < 80)
+    return x.numel() == 0 or (x.min().item() > -80 and x.max().item() < 80)
