@@ -135,21 +135,21 @@ def _with_derivatives(
         _declare(Both, list(signature(function).parameters.values()))
 
         # Without the part in Python of Function.apply, which serves torch.func.
-        apply = super(torch.autograd.Function, Eager).apply
+        apply: Any = super(torch.autograd.Function, Eager).apply  # pyright: ignore[reportAttributeAccessIssue]
 
         @wraps(function)
-        def differentiable(*inputs: Any) -> Tensor:
+        def differentiable(x: Tensor, *constants: Any) -> Tensor:
             if torch.compiler.is_exporting():  # an exported program keeps the body only, and of a Function without gradient
-                return function(*inputs)
+                return function(x, *constants)
             if torch.compiler.is_compiling():
-                return Reverse.apply(*inputs)
+                return Reverse.apply(x, *constants)
             if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
-                return Both.apply(*inputs)
+                return Both.apply(x, *constants)
             if not torch.is_grad_enabled():
-                return function(*inputs)
-            if is_functorch_wrapped_tensor(inputs[0]):  # what is left of a transform that has ended
-                return Reverse.apply(*inputs)
-            return apply(inputs[0], inputs[1:]) if len(inputs) > 1 else apply(inputs[0])
+                return function(x, *constants)
+            if is_functorch_wrapped_tensor(x):  # what is left of a transform that has ended
+                return Reverse.apply(x, *constants)
+            return apply(x, constants) if constants else apply(x)
 
         return differentiable
 

@@ -12,10 +12,12 @@ from torch import Tensor as Array
 from torch_impl.kernels.derivatives import with_rule, with_slope
 from torch_impl.kernels.elementary import divided, exp, expm1, half_digits, log, log1p, two_sum
 from torch_impl.kernels.links import decay, log_ratio
-from torch_impl.kernels.sums import after, before, on_one_grid, reverse_cumsum
+from torch_impl.kernels.sums import after, before, doubled, in_blocks, on_one_grid, reverse_cumsum
 
 # What is left of the stick is below the smallest number of float64 after exp(-746).
 _ALL = 800.0
+_LEAST = 1e-300  # far below what numbers of float32 other than 0 add up to
+_FAR = 300.0  # exp(-300) is 0 in float32, and exp(300) times a number of float32 finite in float64
 
 
 class Broken(NamedTuple):
@@ -37,12 +39,16 @@ def _broken(x: Array) -> Broken:
 @with_rule(
     push=lambda x, y, tangent: _push(x, y, tangent),
     pull=lambda x, y, cotangent: _pull(x, y, cotangent),
+    quick=lambda x, y, cotangent: in_blocks(_plain_pull, y, cotangent) if doubled(y) else _pull(x, y, cotangent),
 )
 def stick_breaking(x: Array) -> Array:
     """z_k prod_{j<k} (1 - z_j): n numbers to n + 1 positive ones that sum to 1; the last takes all that is left.
 
     The product is the exponential of a sum that is kept to twice the precision, since it may be in the hundreds.
     """
+    # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
+    if doubled(x):
+        return in_blocks(_plain_stick, x)
     cost, cost_tail = _cost(x)
     head, tail = on_one_grid(torch.where(cost < _ALL, cost, _ALL), 4.0 * x.shape[-1])
     lower, lower_tail = on_one_grid(tail + cost_tail, 4.0 * x.shape[-1])
@@ -50,6 +56,24 @@ def stick_breaking(x: Array) -> Array:
     rest = error + torch.cumsum(lower_tail, dim=-1)
     stick = exp(-before(sums)) * (1 - before(rest))
     return torch.cat([_broken(x).taken * stick[..., :-1], stick[..., -1:]], dim=-1)
+
+
+def _plain_stick(x: Array) -> Array:
+    """`stick_breaking` in float64, for numbers that come from float32: z_k/(1 - z_k) is exp(x_k)/m_k."""
+    odds = x.double().clamp_(-_FAR, _FAR).exp_() / _behind(x)
+    left = torch.cumprod((odds + 1).reciprocal_(), dim=-1)
+    return torch.cat([odds * left, left[..., -1:]], dim=-1)
+
+
+def _plain_pull(y: Array, cotangent: Array) -> Array:
+    """`_pull` in float64, from the value alone: with the sums S_k of the y from the k-th on, z_k is y_k/S_k."""
+    y, weighted = y.flip(-1).double(), cotangent.flip(-1).double()
+    # Measured from the entry with most of the stick, or from any where none has, since nothing cancels there.
+    weighted.sub_(weighted[..., :1].clone())
+    weighted.sub_(torch.sum(torch.round(y).mul_(weighted), dim=-1, keepdim=True)).mul_(y)
+    left, taken = torch.cumsum(y, dim=-1), torch.cumsum(weighted, dim=-1)
+    change = weighted[..., 1:].mul_(left[..., :-1]).sub_(y[..., 1:].mul_(taken[..., :-1]))
+    return change.div_(left[..., 1:].clamp_(min=_LEAST)).flip(-1)
 
 
 def stick_log(y: Array) -> Array:

@@ -7,7 +7,7 @@ from torch import Tensor as Array
 
 from torch_impl.kernels.derivatives import with_rule
 
-_BLOCK = 2**15
+_BLOCK = 2**16
 
 
 def on_one_grid(x: Array, size: float) -> tuple[Array, Array]:
