@@ -12,7 +12,7 @@ from jax.core import Tracer
 
 from isoparam.errors import DomainError, SpecError
 from isoparam.specs import Spec, VectorSpec
-from jax_impl.kernels.derivatives import settings_for
+from jax_impl.kernels.derivatives import settings_for, with_rule
 from jax_impl.registry import RULES
 
 SHAPED = ("forward", "inverse", "project")
@@ -205,6 +205,15 @@ def _apply(spec: Spec, verb: str, array: Any) -> Array:
         return _compiled(spec, verb, jnp.asarray(array))
 
 
+@with_rule(
+    push=lambda raw, same, tangent: jnp.where(jnp.isnan(raw), jnp.nan, 1.0).astype(raw.dtype) * tangent,
+    pull=lambda raw, same, cotangent: jnp.where(jnp.isnan(raw), jnp.nan, 1.0).astype(raw.dtype) * cotangent,
+)
+def _kept_nan(raw: Array) -> Array:
+    """Raw itself, with a derivative of nan where it is nan: slopes are formulas that may be finite outside of the set."""
+    return raw
+
+
 @partial(jax.jit, static_argnums=(0, 1), inline=True)
 def _compiled(spec: Spec, verb: str, array: Array) -> Array:
     """The verb as one program; inside the program of a caller, as part of it."""
@@ -212,6 +221,8 @@ def _compiled(spec: Spec, verb: str, array: Array) -> Array:
     dtype = array.dtype
     wide = array if dtype in (jnp.float32, jnp.float64) else array.astype(jnp.float32)
     result = applied(spec, verb, wide, float(jnp.finfo(dtype).eps)) if verb == "contains" else applied(spec, verb, wide)
+    if verb == "inverse":
+        result = _kept_nan(result)
     return result.astype(dtype) if jnp.issubdtype(result.dtype, jnp.floating) else result
 
 

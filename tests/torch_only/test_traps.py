@@ -167,3 +167,13 @@ def test_weight_decay_shrinks_reflections_to_the_base_and_not_to_zero() -> None:
         optimizer.step()
     torch.testing.assert_close(forward(spec, raw), torch.eye(3, dtype=torch.float64), rtol=0, atol=1e-15)
     assert torch.isfinite(raw.grad).all()
+
+
+def test_a_lower_triangle_takes_a_jitter_in_place() -> None:
+    """Trap: a value that is a view made inside of an autograd Function may not be changed in place."""
+    raw = torch.zeros(3, requires_grad=True)
+    value = forward(iso.LowerTriangular(), raw)
+    value.diagonal().add_(1e-6)
+    (value * torch.tensor([[1.0, 5.0], [2.0, 3.0]])).sum().backward()
+    assert raw.grad is not None
+    assert raw.grad.tolist() == [1.0, 2.0, 3.0]

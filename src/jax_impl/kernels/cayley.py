@@ -50,7 +50,7 @@ def cayley_columns(raw: Array, n: int, k: int) -> Array:
     """
     lower = column_triangle(raw, n, k)
     if n <= max(WIDEST, 2 * k):
-        rest = jnp.zeros((*lower.shape[:-1], n - k), dtype=raw.dtype)
+        rest = jnp.broadcast_to(jnp.zeros_like(lower[..., :1]), (*lower.shape[:-1], n - k))
         return cayley(take_strict(jnp.concatenate([lower, rest], axis=-1)))[..., :k]
     size = _excess(raw, n, _FARTHEST[raw.dtype.name])[..., None]
     lower = lower / size

@@ -64,16 +64,20 @@ def with_slope(
 
 
 def with_rule(
-    push: Callable[..., Any], pull: Callable[..., Any], quick: Callable[..., Any] | None = None
+    push: Callable[..., Any],
+    pull: Callable[..., Any],
+    quick: Callable[..., Any] | None = None,
+    *,
+    keeps_value: bool = True,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Give a function `f(x)` of the last axis the tangent `push(x, y, tangent)` and the cotangent `pull(x, y, cotangent)`.
 
     # twin: torch calls both, JAX transposes `push`; `pull` is that transpose, written out.
 
     Python numbers may follow x in all three. XLA fuses the passes over the memory, so that `quick`, which torch takes in
-    eager reverse mode, is not needed.
+    eager reverse mode, is not needed. Without `keeps_value` neither reads y, so that it may be changed in place.
     """
-    del pull, quick
+    del pull, quick, keeps_value
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         def ruled(numbers: tuple[Any, ...]) -> Callable[..., Any]:

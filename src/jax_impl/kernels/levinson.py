@@ -45,7 +45,8 @@ def _jacobian(raw: Array) -> Array:
     links = jnp.stack([tanh(raw), 2 * sigmoid(-2 * raw), 2 * sigmoid(2 * raw)])
     n = raw.shape[-1]
     rows = jnp.arange(n + 1)[:, None]  # the coefficients, and their derivatives by each r
-    first = jnp.zeros((*raw.shape[:-1], n + 1, n + 1), raw.dtype).at[..., 0, 0].set(1.0)
+    corner = (rows == 0) & (jnp.arange(n + 1) == 0)
+    first = jnp.where(corner, jnp.ones_like(raw[..., :1, None]), 0.0)
 
     def step(carry: Any, now: tuple[Array, Array]) -> Any:
         ahead, back = carry

@@ -1,7 +1,5 @@
 """Flat lower triangles, row by row, and the square matrices that hold them, with 0 elsewhere."""
 
-from math import isqrt
-
 import jax.numpy as jnp
 from jax import Array
 
@@ -11,33 +9,33 @@ from jax_impl.kernels.sums import after
 
 
 @with_rule(
-    push=lambda x, y, tangent: _scattered(tangent, y.shape[-1], 0),
-    pull=lambda x, y, cotangent: _taken(cotangent, 0),
+    push=lambda x, side, y, tangent: _scattered(tangent, side, 0),
+    pull=lambda x, side, y, cotangent: _taken(cotangent, 0),
+    keeps_value=False,
 )
-def _lower(x: Array) -> Array:
-    side = (isqrt(8 * x.shape[-1] + 1) - 1) // 2
+def _lower(x: Array, side: int) -> Array:
     return _filled(x, side, 0)
 
 
 @with_rule(
-    push=lambda x, y, tangent: _scattered(tangent, y.shape[-1], 1),
-    pull=lambda x, y, cotangent: _taken(cotangent, 1),
+    push=lambda x, side, y, tangent: _scattered(tangent, side, 1),
+    pull=lambda x, side, y, cotangent: _taken(cotangent, 1),
+    keeps_value=False,
 )
-def _strict(x: Array) -> Array:
-    side = (isqrt(8 * x.shape[-1] + 1) + 1) // 2
+def _strict(x: Array, side: int) -> Array:
     return _filled(x, side, 1)
 
 
 def fill_lower(x: Array, side: int) -> Array:
     """The `side` by `side` matrix with the last axis of x in its lower triangle, diagonal included, and 0 above it."""
     assert x.shape[-1] == side * (side + 1) // 2
-    return _lower(x)
+    return _lower(x, side)
 
 
 def fill_strict(x: Array, side: int) -> Array:
     """The `side` by `side` matrix with the last axis of x below its diagonal, and 0 on and above it."""
     assert x.shape[-1] == side * (side - 1) // 2
-    return _strict(x)
+    return _strict(x, side)
 
 
 def take_lower(matrix: Array) -> Array:
@@ -87,7 +85,8 @@ def _filled(x: Array, side: int, below: int) -> Array:
 def _scattered(x: Array, side: int, below: int) -> Array:
     """`_filled`, as what turns into the gather `_taken` by transposition."""
     _, place = triangle_places(side, below)
-    flat = jnp.zeros((*x.shape[:-1], side * side), x.dtype)
+    # Made of x, so that zeros lie on the same devices where a program shards its arrays explicitly.
+    flat = jnp.broadcast_to(jnp.zeros_like(jnp.sum(x, axis=-1, keepdims=True)), (*x.shape[:-1], side * side))
     flat = flat.at[..., place].set(
         x, mode="promise_in_bounds", wrap_negative_indices=False, unique_indices=True, indices_are_sorted=True
     )

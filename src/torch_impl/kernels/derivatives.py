@@ -33,14 +33,18 @@ def with_slope(
 
 
 def with_rule(
-    push: Callable[..., Any], pull: Callable[..., Any], quick: Callable[..., Any] | None = None
+    push: Callable[..., Any],
+    pull: Callable[..., Any],
+    quick: Callable[..., Any] | None = None,
+    *,
+    keeps_value: bool = True,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Give a function `f(x)` of the last axis the tangent `push(x, y, tangent)` and the cotangent `pull(x, y, cotangent)`.
 
     # twin: torch calls both, JAX transposes `push`; `pull` is that transpose, written out.
 
     Python numbers may follow x in all three. `quick(x, y, cotangent)` is `pull` in fewer passes over the memory, for the
-    first derivative in eager reverse mode.
+    first derivative in eager reverse mode. Without `keeps_value` none reads y, so that it may be changed in place.
     """
 
     def push_all(inputs: tuple[Tensor], output: Tensor, tangent: Tensor) -> Tensor:
@@ -53,7 +57,7 @@ def with_rule(
         assert quick is not None
         return quick(x, *numbers, output, cotangent)
 
-    return _with_derivatives(push_all, pull_all, needs_output=True, fused=quick_all if quick else None)
+    return _with_derivatives(push_all, pull_all, needs_output=keeps_value, fused=quick_all if quick else None)
 
 
 def _with_derivatives(

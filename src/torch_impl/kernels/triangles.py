@@ -1,7 +1,6 @@
 """Flat lower triangles, row by row, and the square matrices that hold them, with 0 elsewhere."""
 
 from functools import lru_cache
-from math import isqrt
 
 import torch
 from torch import Tensor as Array
@@ -11,20 +10,20 @@ from torch_impl.kernels.derivatives import with_rule
 
 
 @with_rule(
-    push=lambda x, y, tangent: fill_lower(tangent, y.shape[-1]),
-    pull=lambda x, y, cotangent: take_lower(cotangent),
+    push=lambda x, side, y, tangent: fill_lower(tangent, side),
+    pull=lambda x, side, y, cotangent: take_lower(cotangent),
+    keeps_value=False,
 )
-def _lower(x: Array) -> Array:
-    side = (isqrt(8 * x.shape[-1] + 1) - 1) // 2
+def _lower(x: Array, side: int) -> Array:
     return _filled(x, side, 0)
 
 
 @with_rule(
-    push=lambda x, y, tangent: fill_strict(tangent, y.shape[-1]),
-    pull=lambda x, y, cotangent: take_strict(cotangent),
+    push=lambda x, side, y, tangent: fill_strict(tangent, side),
+    pull=lambda x, side, y, cotangent: take_strict(cotangent),
+    keeps_value=False,
 )
-def _strict(x: Array) -> Array:
-    side = (isqrt(8 * x.shape[-1] + 1) + 1) // 2
+def _strict(x: Array, side: int) -> Array:
     return _filled(x, side, 1)
 
 
@@ -47,13 +46,13 @@ def _take_strict(matrix: Array) -> Array:
 def fill_lower(x: Array, side: int) -> Array:
     """The `side` by `side` matrix with the last axis of x in its lower triangle, diagonal included, and 0 above it."""
     assert x.shape[-1] == side * (side + 1) // 2
-    return _lower(x)
+    return _lower(x, side)
 
 
 def fill_strict(x: Array, side: int) -> Array:
     """The `side` by `side` matrix with the last axis of x below its diagonal, and 0 on and above it."""
     assert x.shape[-1] == side * (side - 1) // 2
-    return _strict(x)
+    return _strict(x, side)
 
 
 def take_lower(matrix: Array) -> Array:
@@ -98,7 +97,8 @@ def _filled(x: Array, side: int, below: int) -> Array:
     entry, _ = _places(side, below, x.device)
     # twin: a gather by torch's index_select, the fastest of its gathers; JAX's derivative is a scatter, which it transposes.
     padded = torch.nn.functional.pad(x, (0, 1))
-    return torch.index_select(padded, -1, entry).reshape(*x.shape[:-1], side, side)
+    # No view: torch lets nobody change in place a view that was made inside of an autograd Function.
+    return torch.ops.aten._unsafe_view(torch.index_select(padded, -1, entry), (*x.shape[:-1], side, side))
 
 
 def _taken(matrix: Array, below: int) -> Array:
