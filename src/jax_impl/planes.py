@@ -32,6 +32,7 @@ class HyperplaneRule(Rule[Array]):
 
     @staticmethod
     def project(spec: Hyperplane, point: Array) -> Array:
+        # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
         return _nearest(spec, point, _level(spec, point))
 
     @staticmethod
@@ -84,6 +85,7 @@ def _nearest(spec: Plane, point: Array, at: Level) -> Array:
     return moved(point, at, n.lean, n.lean_tail, none, none)
 
 
+# twin: torch gives a mirror image its own derivative, which is the mirror again and keeps nothing; XLA finds that by itself.
 def _mirrored(spec: Plane, point: Array) -> Array:
     n = plane_like(spec, point)
     none = jnp.zeros_like(point)

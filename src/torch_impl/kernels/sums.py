@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor as Array
+from torch.autograd import forward_ad
 
 from torch_impl.kernels.derivatives import with_rule
 
@@ -35,8 +36,9 @@ def in_blocks(function: Callable[..., Array], *arrays: Array) -> Array:
     operation, which costs several times the arithmetic. `function` gives vectors of one length, in any dtype.
     """
     first = arrays[0]
-    eager = not (torch.compiler.is_compiling() or torch.is_grad_enabled() or torch._C._are_functorch_transforms_active())
-    if not eager or first.numel() <= 2 * _BLOCK or first.device.type != "cpu" or first.shape[-1] > _BLOCK:
+    traced = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+    tracked = torch.is_grad_enabled() and any(array.requires_grad for array in arrays)
+    if traced or tracked or first.numel() <= 2 * _BLOCK or first.device.type != "cpu" or first.shape[-1] > _BLOCK:
         return function(*arrays).to(first.dtype)
     step = _BLOCK // first.shape[-1]
     blocks = zip(*(array.reshape(-1, array.shape[-1]).split(step) for array in arrays), strict=True)
