@@ -21,6 +21,12 @@ PLANE = np.linspace(1.0, 2.0, 100)
 KEPT = {
     "hyperplane": (iso.Hyperplane(PLANE, 1.0), (50, 99), 1.1),
     "half-space": (iso.HalfSpace(PLANE, 1.0), (50, 100), 2.1),
+    "ball": (iso.L2Ball(), (50, 100), 1.1),
+    "covariance": (iso.Covariance(), (5050,), 1.1),
+    "cayley": (iso.Orthogonal(), (4950,), 3.2),
+    "small cayley": (iso.Orthogonal(), (100, 28), 6.2),
+    "cayley of few columns": (iso.Stiefel(columns=10), (2945,), 5.0),
+    "autoregression": (iso.StationaryAR(), (50, 20), 1.1),
 }
 
 # The verb, the spec, the shape of raw, and how many times the memory of the value may be written in float32.

@@ -133,6 +133,7 @@ def _resolvent(raw: Array) -> Array:
     return jnp.stack([head, rest], axis=-3)
 
 
+# twin: torch differentiates W by raw, so that backward keeps nothing but the two; JAX by A, and XLA sees to the memory.
 def _half_push(a: Array, half: Array, tangent: Array) -> Array:
     return half @ (tangent / 2) @ half
 

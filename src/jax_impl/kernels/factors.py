@@ -89,7 +89,7 @@ def _gram_push(x: Array, y: Array, tangent: Array) -> Array:
     return change + change.mT
 
 
-@with_rule(push=_gram_push, pull=lambda x, y, cotangent: times(cotangent + cotangent.mT, x))
+@with_rule(push=_gram_push, pull=lambda x, y, cotangent: times(cotangent + cotangent.mT, x), keeps_value=False)
 def gram(x: Array) -> Array:
     """x x^T."""
     return product(x)
@@ -141,7 +141,9 @@ def _roots_pull(link: str, matrix: Array, raw: Array, cotangent: Array) -> Array
 
 # The covariance with a raw triangle, by the link on the diagonal of its factor, and the raw triangle of a covariance.
 covariance: dict[str, Callable[[Array], Array]] = {
-    link: with_rule(push=partial(_covariance_push, link), pull=partial(_covariance_pull, link))(partial(_covariance, link))
+    link: with_rule(push=partial(_covariance_push, link), pull=partial(_covariance_pull, link), keeps_value=False)(
+        partial(_covariance, link)
+    )
     for link in LINKS
 }
 roots: dict[str, Callable[[Array], Array]] = {

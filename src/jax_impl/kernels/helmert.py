@@ -40,6 +40,7 @@ def helmert_softmax(x: Array) -> Array:
 @with_rule(
     push=lambda x, y, tangent: softmax_derivative(helmert_softmax(x), _helmert_transposed(tangent)),
     pull=lambda x, y, cotangent: _helmert_pull(softmax_derivative(helmert_softmax(x), cotangent)),
+    keeps_value=False,
 )
 def helmert_softmax_centred(x: Array) -> Array:
     """softmax(H^T x) - 1/(n + 1), without cancellation where the weights are nearly equal."""
@@ -54,6 +55,7 @@ def helmert_softmax_centred(x: Array) -> Array:
 @with_rule(
     push=lambda x, y, tangent: jnp.sum(_weights(x) * _helmert_transposed(tangent), axis=-1),
     pull=lambda x, y, cotangent: _helmert_pull(_weights(x)) * cotangent[..., None],
+    keeps_value=False,
 )
 def helmert_logsumexp(x: Array) -> Array:
     """log sum exp(H^T x) along the last axis, which is -sum_k log(weight_k)/(n + 1), since H^T x sums to 0."""
@@ -77,6 +79,7 @@ def helmert_log(y: Array, tail: Any = 0.0) -> Array:
 @with_rule(
     push=lambda x, y, tangent: _helmert_transposed(tangent),
     pull=lambda x, y, cotangent: _helmert_pull(cotangent),
+    keeps_value=False,
 )
 def helmert_spread(x: Array) -> Array:
     """H^T x along the last axis: n numbers to n + 1 that sum to 0, each rounded once."""
@@ -90,6 +93,7 @@ def helmert_spread(x: Array) -> Array:
 @with_rule(
     push=lambda x, y, tangent: _helmert_pull(tangent),
     pull=lambda x, y, cotangent: _helmert_transposed(cotangent),
+    keeps_value=False,
 )
 def helmert_gather(x: Array) -> Array:
     """H x along the last axis: the inverse of `helmert_spread`."""

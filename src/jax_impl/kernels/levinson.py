@@ -20,6 +20,7 @@ Pair = tuple[Array, Array]
 @with_rule(
     push=lambda x, y, tangent: _added(_jacobian(x).mT, tangent),
     pull=lambda x, y, cotangent: _added(_jacobian(x), cotangent),
+    keeps_value=False,
 )
 def levinson(raw: Array) -> Array:
     """The coefficients phi of partial autocorrelations tanh(raw), along the last axis."""

@@ -238,6 +238,7 @@ def _onto_ball(norm: int, link: str) -> Callable[[Array], Array]:
     @with_rule(
         push=lambda x, y, tangent: _pushed(norm, link, x, tangent),
         pull=lambda x, y, cotangent: _pulled(norm, link, x, cotangent),
+        keeps_value=False,
     )
     def onto_ball(x: Array) -> Array:
         return _forward(norm, link, x)
@@ -254,6 +255,7 @@ def _log_det_of(norm: int, link: str) -> Callable[[Array], Array]:
     @with_rule(
         push=lambda x, y, tangent: _exact(jnp.sum(_log_det_gradient(norm, link, x) * tangent, axis=-1, keepdims=True)),
         pull=lambda x, y, cotangent: _log_det_gradient(norm, link, x) * cotangent[..., :1],
+        keeps_value=False,
     )
     def log_det(x: Array) -> Array:
         return _log_det(norm, link, x)

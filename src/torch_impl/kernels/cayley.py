@@ -34,11 +34,11 @@ def cayley(raw: Array) -> Array:
     if raw.shape[-1] == 0:
         return torch.ones((*raw.shape[:-1], 1, 1), dtype=raw.dtype, device=raw.device)
     if _side(raw) > WIDEST:
-        half = _half(skew(_within(raw, _FARTHEST[raw.dtype])))
+        half = _half(raw)
     elif raw.dtype == torch.float64:
         return _refined(raw)
     else:
-        half = _small_half(skew(_within(raw, _FARTHEST_PLAIN)).to(torch.float64))
+        half = _small_half(raw)
     return (2 * half - _one(_side(raw), half)).to(raw.dtype)
 
 
@@ -61,7 +61,7 @@ def cayley_columns(raw: Array, n: int, k: int) -> Array:
         [torch.cat([upper, -one], dim=-1), torch.cat([torch.transpose(lower, -1, -2) @ lower, -turned], dim=-1)], dim=-2
     )
     solved = torch.linalg.solve_ex(_one(2 * k, raw) - inner / 2, torch.cat([one, turned], dim=-2)).result
-    first = _one(n, raw)[:, :k]
+    first = torch.eye(n, k, dtype=raw.dtype, device=raw.device)
     return (first + lower @ solved[..., :k, :]) - first @ solved[..., k:, :]
 
 
@@ -132,35 +132,47 @@ def _resolvent(raw: Array) -> Array:
     return torch.stack([head, rest], dim=-3)
 
 
-def _half_push(a: Array, half: Array, tangent: Array) -> Array:
-    return half @ (tangent / 2) @ half
+# twin: torch differentiates W by raw, so that backward keeps nothing but the two; JAX by A, and XLA sees to the memory.
+def _half_push(raw: Array, half: Array, tangent: Array) -> Array:
+    return half @ (_skew_within(tangent, raw, _FARTHEST[raw.dtype]) / 2) @ half
 
 
-def _half_pull(a: Array, half: Array, cotangent: Array) -> Array:
+def _half_pull(raw: Array, half: Array, cotangent: Array) -> Array:
     turned = torch.transpose(half, -1, -2)
-    return turned @ (cotangent / 2) @ turned
+    return _unskewed(turned @ (cotangent / 2) @ turned, raw, _FARTHEST[raw.dtype])
 
 
 @with_rule(push=_half_push, pull=_half_pull)
-def _half(a: Array) -> Array:
+def _half(raw: Array) -> Array:
+    a = _skew_within(raw, raw, _FARTHEST[raw.dtype])
     return inverse((_one(a.shape[-1], a) - a / 2, a), 0)[0]
 
 
-def _small_half_push(a: Array, half: Array, tangent: Array) -> Array:
-    # Only the skew part of the tangent is there, and taken in float64 its transpose does not cancel in float32.
-    along = (tangent - torch.transpose(tangent, -1, -2)) / 4
+def _small_half_push(raw: Array, half: Array, tangent: Array) -> Array:
+    along = _skew_within(tangent, raw, _FARTHEST_PLAIN).to(torch.float64) / 2
     return small_product(half, small_product(along, half))
 
 
-def _small_half_pull(a: Array, half: Array, cotangent: Array) -> Array:
+def _small_half_pull(raw: Array, half: Array, cotangent: Array) -> Array:
+    # The skew part is taken in float64, where it does not cancel.
     turned = torch.transpose(half, -1, -2)
-    change = small_product(turned, small_product(cotangent, turned))
-    return (change - torch.transpose(change, -1, -2)) / 4
+    return _unskewed(small_product(turned, small_product(cotangent / 2, turned)), raw, _FARTHEST_PLAIN).to(raw.dtype)
 
 
 @with_rule(push=_small_half_push, pull=_small_half_pull)
-def _small_half(a: Array) -> Array:
+def _small_half(raw: Array) -> Array:
+    a = _skew_within(raw, raw, _FARTHEST_PLAIN).to(torch.float64)
     return inverse((_one(a.shape[-1], a) - a / 2, torch.zeros_like(a)), 1)[0]
+
+
+def _skew_within(change: Array, raw: Array, farthest: float) -> Array:
+    """The skew matrix of a change of raw, or of raw itself, made smaller as raw is."""
+    return skew(change / _excess(raw, _side(raw), farthest))
+
+
+def _unskewed(matrix: Array, raw: Array, farthest: float) -> Array:
+    """The transpose of `_skew_within`."""
+    return take_strict(matrix - torch.transpose(matrix, -1, -2)) / _excess(raw, _side(raw), farthest)
 
 
 def _volume_slope(raw: Array) -> Array:
@@ -169,10 +181,7 @@ def _volume_slope(raw: Array) -> Array:
         pair = _resolvent(raw)
         turned = torch.transpose(pair, -1, -2)
         return take_strict((pair - turned)[..., 0, :, :] + (pair - turned)[..., 1, :, :]) / 2
-    if _side(raw) <= WIDEST:
-        half = _small_half(skew(_within(raw, _FARTHEST_PLAIN)).to(torch.float64))
-    else:
-        half = _half(skew(_within(raw, _FARTHEST[raw.dtype])))
+    half = _small_half(raw) if _side(raw) <= WIDEST else _half(raw)
     return take_strict((half - torch.transpose(half, -1, -2)).to(raw.dtype)) / 2
 
 

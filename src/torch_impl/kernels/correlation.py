@@ -55,6 +55,7 @@ def lengths_left(x: Array) -> Array:
 @with_rule(
     push=lambda x, y, tangent: _push(x, tangent),
     pull=lambda x, y, cotangent: across(x, _off_diagonal(cotangent + cotangent.mT) @ unit(x)),
+    keeps_value=False,
 )
 def correlation(x: Array) -> Array:
     """The cosines of the angles between rows of any length: the diagonal exactly 1, and nothing beyond 1."""

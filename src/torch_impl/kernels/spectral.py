@@ -37,13 +37,15 @@ def decomposed(u: Array) -> tuple[Array, Array, Array]:
 @with_rule(
     push=lambda u, y, tangent: torch.sum(_row(peak(u) * tangent), dim=-1),
     pull=lambda u, y, cotangent: peak(u) * cotangent[..., None, None],
+    keeps_value=False,
 )
 def largest(u: Array) -> Array:
     """The largest singular value, one number for each matrix."""
-    return decomposed(u)[1][..., 0]
+    # twin: torch lets nobody differentiate forwards on a view that was made inside of an autograd Function, so it copies.
+    return decomposed(u)[1][..., 0].clone()
 
 
-@with_rule(push=lambda u, y, tangent: _turn(u, tangent), pull=lambda u, y, cotangent: _turn(u, cotangent))
+@with_rule(push=lambda u, y, tangent: _turn(u, tangent), pull=lambda u, y, cotangent: _turn(u, cotangent), keeps_value=False)
 def peak(u: Array) -> Array:
     """The derivative of `largest`: u_1 v_1^T, or the mean of u_i v_i^T over the singular values that are the largest."""
     left, sizes, right = decomposed(u)

@@ -41,7 +41,7 @@ def measured(x: Array) -> Measured:
     return Measured(u, power, zero, square, square_tail, length, missing / (2 * length))
 
 
-@with_rule(push=lambda x, y, tangent: across(x, tangent), pull=lambda x, y, cotangent: across(x, cotangent))
+@with_rule(push=lambda x, y, tangent: across(x, tangent), pull=lambda x, y, cotangent: across(x, cotangent), keeps_value=False)
 def unit(x: Array) -> Array:
     """x/|x|; the first basis vector where x is 0."""
     # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
@@ -57,6 +57,7 @@ def unit(x: Array) -> Array:
 @with_rule(
     push=lambda x, y, tangent: torch.sum(_over_length(x, unit(x)) * tangent, dim=-1),
     pull=lambda x, y, cotangent: _over_length(x, unit(x)) * cotangent[..., None],
+    keeps_value=False,
 )
 def log_length(x: Array) -> Array:
     """log |x|, without cancellation where |x| is near 1; -inf where x is 0."""

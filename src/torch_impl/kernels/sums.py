@@ -71,6 +71,7 @@ def sum_once(x: Array) -> Array:
 @with_rule(
     push=lambda x, y, tangent: torch.cumsum(tangent, dim=-1),
     pull=lambda x, y, cotangent: reverse_cumsum(cotangent),
+    keeps_value=False,
 )
 def cumsum(x: Array) -> Array:
     """Cumulative sum along the last axis, each result rounded once."""

@@ -30,6 +30,7 @@ def _strict(x: Array, side: int) -> Array:
 @with_rule(
     push=lambda x, y, tangent: take_lower(tangent),
     pull=lambda x, y, cotangent: fill_lower(cotangent, x.shape[-1]),
+    keeps_value=False,
 )
 def _take_lower(matrix: Array) -> Array:
     return _taken(matrix, 0)
@@ -38,6 +39,7 @@ def _take_lower(matrix: Array) -> Array:
 @with_rule(
     push=lambda x, y, tangent: take_strict(tangent),
     pull=lambda x, y, cotangent: fill_strict(cotangent, x.shape[-1]),
+    keeps_value=False,
 )
 def _take_strict(matrix: Array) -> Array:
     return _taken(matrix, 1)
