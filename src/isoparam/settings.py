@@ -1,13 +1,14 @@
 """Settings of a run, resolved from what the caller gave and from the recipe of the problem, and checked."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from isoparam.arguments import check_dtype, check_tolerance, whole
 from isoparam.errors import BackendError, SpecError
 from isoparam.exact import check_run
 from isoparam.layout import Layout, layout
+from isoparam.names import hint
 from isoparam.optimizers import LBFGS, Optimizer, as_optimizer
 from isoparam.plan import METHODS, NARROW, Plan, columns
 from isoparam.problem import Problem, Recipe
@@ -37,6 +38,15 @@ class Policy:
     def __post_init__(self) -> None:
         if isinstance(self.frozen, list | set | frozenset):
             object.__setattr__(self, "frozen", tuple(sorted(self.frozen, key=str)))
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> "Policy":
+        """The policy of these arguments, or SpecError for one that is none."""
+        known = [entry.name for entry in fields(cls)]
+        for name in given:
+            if name not in known:
+                raise SpecError(f"unknown argument {name!r}; {hint(name, known)}")
+        return cls(**given)
 
 
 def plan_for(

@@ -344,3 +344,13 @@ def test_a_scale_goes_with_a_run(backend, tmp_path):
     assert run.raw["levels"].tobytes() == whole.raw["levels"].tobytes()
     assert run.skipped == whole.skipped
     assert run.checkpoint.state["follow/scaler"].tobytes() == whole.checkpoint.state["follow/scaler"].tobytes()
+
+
+def test_compare_follows_the_same_arguments():
+    settings = {"groups": {"small": {"lr": 0.002}}, "frozen": ("scale",), "clip": iso.ClipByNorm(0.5), "accumulate": 2}
+    optimizer, schedule = iso.AdamW(lr=0.01, weight_decay=0.1), iso.ReduceLROnPlateau(patience=1)
+    report = iso.parity.compare(mixed(), 20, optimizer=optimizer, schedule=schedule, **settings)
+    assert report.ok, report.first_divergence
+    assert "ReduceLROnPlateau(" in report.optimizer and "accumulate=2" in report.optimizer
+    with pytest.raises(SpecError, match="unknown argument 'freeze'; did you mean 'frozen'"):
+        iso.parity.compare(mixed(), 20, freeze=("scale",))

@@ -13,7 +13,8 @@ from isoparam.parity.report import Report, Row
 from isoparam.parity.stages import Comparison, trace
 from isoparam.plan import Plan
 from isoparam.problem import Problem
-from isoparam.settings import check_problem, plan_for
+from isoparam.schedules import Schedule
+from isoparam.settings import Policy, check_length, check_problem, plan_for
 from isoparam.train import train
 from isoparam.version import __version__
 
@@ -27,6 +28,8 @@ def compare(
     device: str = "cpu",
     budgets: Mapping[str, Budget | float] | None = None,
     method: str = "transform",
+    schedule: Schedule | None = None,
+    **policy: Any,
 ) -> Report:
     """Run a problem in torch and in JAX and say where, and by how much, they part.
 
@@ -52,13 +55,16 @@ def compare(
         device: where both run, "cpu" or a GPU that both see ("cuda" or "gpu", the same).
         budgets: {stage: Budget or allowed relative difference}, in place of the table's.
         method: "transform", or "projected" (see `isoparam.train`), which trains values and has no rows of raw.
+        schedule: how the step size changes; None for a constant one, also where the recipe has one.
+        **policy: groups, decay, frozen, clip, average, accumulate, compute_dtype and grad_scaler, as `isoparam.train` takes
+            them.
 
     Returns:
         A `Report`: `.ok`, `.first_divergence`, `.max_ulp`, `.rows`, `.check()`, `.to_json()`, `.to_html()`.
 
     Raises:
         BackendError: when a framework is not installed, an unknown device, or a problem with a loss for one backend only.
-        SpecError: for steps < 1, or an unknown dtype, stage or method.
+        SpecError: for steps < 1, or an unknown dtype, stage, method or argument.
         NonFiniteError: when both runs meet a loss or gradient that is nan or inf, at the same step. Where only one does,
             that is the divergence.
 
@@ -76,17 +82,19 @@ def compare(
     optimizer = optimizer or (problem.recipe and problem.recipe.optimizer) or Adam()
     sensitive = problem.name if method == "transform" else None
     allowed = budgets_for(dtype, device, budgets, sensitive, type(optimizer).__name__)
-    plan = plan_for(problem, optimizer, seed, dtype, device, record=(), record_every=1, method=method)
+    asked = Policy.of(policy)
+    plan = plan_for(problem, optimizer, seed, dtype, device, (), 1, method, schedule, policy=asked)
+    check_length(plan, steps)
     with ExitStack() as stack:
         for backend in backends:
             stack.enter_context(backend.train.full_precision())
-        rows = tuple(_rows(problem, Comparison(problem, allowed, dtype), backends, plan, steps))
+        rows = tuple(_rows(problem, Comparison(problem, allowed, dtype), backends, plan, steps, asked))
     return Report(
         problem=problem.name,
         steps=steps,
         dtype=dtype,
         device=device,
-        optimizer=repr(optimizer) if method == "transform" else f"{optimizer!r}, {method}",
+        optimizer=", ".join([repr(optimizer), *_said(method, schedule, policy)]),
         seed=seed,
         versions={"isoparam": __version__}
         | {name: text for backend in backends for name, text in backend.train.versions().items()},
@@ -94,13 +102,21 @@ def compare(
     )
 
 
-def _rows(problem: Problem, comparison: Comparison, backends: list[ModuleType], plan: Plan, steps: int) -> Iterator[Row]:
+def _said(method: str, schedule: Schedule | None, policy: Mapping[str, Any]) -> list[str]:
+    """What a run is done with besides its optimizer."""
+    named = ["projected"] if method == "projected" else []
+    return named + ([] if schedule is None else [repr(schedule)]) + [f"{name}={value!r}" for name, value in policy.items()]
+
+
+def _rows(
+    problem: Problem, comparison: Comparison, backends: list[ModuleType], plan: Plan, steps: int, asked: Policy
+) -> Iterator[Row]:
     """Every row, stage after stage."""
     yield from comparison.start(backends, plan)
     ours, theirs = (trace(backend.train.Loop(problem, plan), plan, steps) for backend in backends)
     if ours.fall is not None and ours.fall == theirs.fall:
         # Two equal nans are no agreement worth a report: let train name the culprit.
         settings: dict[str, Any] = {"seed": plan.seed, "dtype": plan.dtype, "device": plan.device}
-        settings["method"] = plan.layout.method
+        settings |= {"method": plan.layout.method, "schedule": plan.schedule, **vars(asked)}
         train(problem, BACKENDS[0], plan.optimizer, steps=ours.fall + 1, record=(), **settings)
     yield from comparison.training(ours, theirs)
