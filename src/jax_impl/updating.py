@@ -25,7 +25,7 @@ def init_slots(plan: Plan, raw: Array) -> Slots:
     """The state of all optimizers before the first update: "step" (0), and the buffers of each segment."""
     slots: Slots = {"step": jnp.zeros((), jnp.int32)}
     for i, (segment, spec) in enumerate(zip(plan.segments, plan.first_optimizers, strict=True)):
-        state = init_state(spec, raw[segment.start : segment.stop], segment.layout.parts)
+        state = init_state(spec, raw[segment.start : segment.stop], segment.parts)
         slots |= named(state, i, len(plan.segments))
     return slots
 
@@ -118,7 +118,7 @@ def updated(
             there, slope = objective(jnp.concatenate([raw[: segment.start], part, raw[segment.stop :]]))
             return there, slope[segment.start : segment.stop]
 
-        part, state = update(spec, part, loss, slope, state, around, segment.layout.parts)
+        part, state = update(spec, part, loss, slope, state, around, segment.parts)
         whole.append(part)
         after |= {"step": state["step"], **named(state, i, many)}
     return jnp.concatenate([*whole, raw[plan.layout.free :]]), after

@@ -24,7 +24,7 @@ def init_slots(plan: Plan, raw: Array) -> Slots:
     """The state of all optimizers before the first update: "step" (0), and the buffers of each segment."""
     slots: Slots = {"step": 0}
     for i, (segment, spec) in enumerate(zip(plan.segments, plan.first_optimizers, strict=True)):
-        state = init_state(spec, raw[segment.start : segment.stop], segment.layout.parts)
+        state = init_state(spec, raw[segment.start : segment.stop], segment.parts)
         slots |= named(state, i, len(plan.segments))
     return slots
 
@@ -100,6 +100,9 @@ def updated(
     """
     grads = _clipped(plan, grads)
     many, after = len(plan.segments), {}
+    first = plan.segments[0]
+    if many == 1 and first.layout.size == plan.layout.size and not first.pull:  # short, since each step costs microseconds
+        return update(_settled(first.optimizer, 0, extras, settings), raw, loss, grads, slots, objective, first.parts)
     for i, segment in enumerate(plan.segments):
         spec = _settled(segment.optimizer, i, extras, settings)
         state = {"step": slots["step"], **own(slots, i, many)}
@@ -111,7 +114,7 @@ def updated(
             there, slope = objective(torch.cat([raw[: segment.start], part, raw[segment.stop :]]))
             return there, slope[segment.start : segment.stop]
 
-        part, state = update(spec, part, loss, slope, state, around, segment.layout.parts)
+        part, state = update(spec, part, loss, slope, state, around, segment.parts)
         after |= {"step": state["step"], **named(state, i, many)}
     return raw, after
 

@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
 from isoparam.errors import SpecError
-from isoparam.layout import Layout
+from isoparam.layout import Layout, Part
 from isoparam.names import hint, select
 from isoparam.optimizers import LBFGS, Optimizer
 from isoparam.specs import Real, Spec
@@ -34,6 +34,7 @@ class Segment(NamedTuple):
         start: where it begins.
         stop: where it ends.
         layout: of its own parameters, from 0 on.
+        parts: of that layout.
         optimizer: with its own settings.
         pull: the weight decay that acts on the values: pull * |value|^2 / 2 in place of weight_decay * |raw|^2 / 2.
     """
@@ -41,6 +42,7 @@ class Segment(NamedTuple):
     start: int
     stop: int
     layout: Layout
+    parts: tuple[Part, ...]
     optimizer: Optimizer
     pull: float
 
@@ -99,11 +101,12 @@ def segments_of(layout: Layout, rules: Mapping[str, Rule]) -> tuple[Segment, ...
         rule = rules[group.entries[0].name]
         start, _ = spans.get(rule, (group.start, group.stop))
         spans[rule] = (start, group.stop)
-    return tuple(
-        Segment(start, stop, layout.within(start, stop), rule.optimizer, rule.pull)
-        for rule, (start, stop) in spans.items()
-        if rule.optimizer is not None and start < stop
-    )
+    result = []
+    for rule, (start, stop) in spans.items():
+        if rule.optimizer is not None and start < stop:
+            own = layout.within(start, stop)
+            result.append(Segment(start, stop, own, own.parts, rule.optimizer, rule.pull))
+    return tuple(result)
 
 
 def grouped(names: tuple[str, ...], optimizer: Optimizer, groups: Any) -> dict[str, Optimizer]:
