@@ -23,6 +23,34 @@ EXCEPTIONS: dict[tuple[str, str], str] = {
     ): "torch computes float32 through float64 where the device has it; a JAX program may have none",
     (
         "kernels/sums.py",
+        "in_sight",
+    ): "eager torch may look at numbers before it takes a short way; a JAX program cannot",
+    (
+        "kernels/sums.py",
+        "dots",
+    ): "torch's sum of short rows is slower than a product of matrices in BLAS; XLA writes its own loop",
+    (
+        "kernels/correlation.py",
+        "rows_by_length",
+    ): "eager torch pays for each operation, so it goes from raw to the factor in one; XLA fuses them",
+    (
+        "kernels/correlation.py",
+        "rows_by_angles",
+    ): "eager torch pays for each operation, so it goes from raw to the factor in one; XLA fuses them",
+    (
+        "kernels/sphere.py",
+        "with_length",
+    ): "eager torch pays for each operation, so length and direction are one; XLA fuses them",
+    (
+        "kernels/sphere.py",
+        "plain_across",
+    ): "torch computes float32 through float64 where the device has it; a JAX program may have none",
+    (
+        "kernels/sphere.py",
+        "plain_unit",
+    ): "torch computes float32 through float64 where the device has it; a JAX program may have none",
+    (
+        "kernels/sums.py",
         "in_blocks",
     ): "torch computes float32 through float64 operation by operation, whose memory should stay in the cache; XLA fuses them",
     (

@@ -8,10 +8,11 @@ from isoparam.specs import CholeskyCorrelation, Correlation
 from torch_impl.kernels.correlation import (
     angle_logs,
     by_angles,
-    by_length,
     correlation,
     over_diagonal,
     row_logs,
+    rows_by_angles,
+    rows_by_length,
     to_angles,
     with_ones,
 )
@@ -25,8 +26,8 @@ from torch_impl.registry import RULES
 class CholeskyCorrelationRule(Rule[Array]):
     @staticmethod
     def forward(spec: CholeskyCorrelation, raw: Array) -> Array:
-        strict = fill_strict(raw, spec.value_shape(tuple(raw.shape))[-1])
-        return by_length(strict) if spec.link == "row" else by_angles(strict)
+        side = spec.value_shape(tuple(raw.shape))[-1]
+        return rows_by_length(raw, side) if spec.link == "row" else rows_by_angles(raw, side)
 
     @staticmethod
     def inverse(spec: CholeskyCorrelation, value: Array) -> Array:

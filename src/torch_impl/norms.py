@@ -10,7 +10,7 @@ from isoparam.specs import MaxNorm, SpectralNorm, UnitNorm, WeightNorm
 from isoparam.specs.norms import NormedSpec
 from torch_impl.balls import L2BallRule
 from torch_impl.kernels.spectral import decomposed, project_spectral, scaled, spectral_unit
-from torch_impl.kernels.sphere import log_length, unit
+from torch_impl.kernels.sphere import log_length, unit, with_length
 from torch_impl.registry import RULES
 
 
@@ -69,7 +69,7 @@ class MaxNormRule(Rule[Array]):
 class WeightNormRule(Rule[Array]):
     @staticmethod
     def forward(spec: WeightNorm, raw: Array) -> Array:
-        return raw[..., -1:] * unit(raw[..., :-1])
+        return with_length(raw)
 
     @staticmethod
     def inverse(spec: WeightNorm, value: Array) -> Array:

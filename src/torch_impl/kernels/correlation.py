@@ -1,20 +1,98 @@
 """Rows of length 1: Cholesky factors of correlation matrices from the entries below their diagonal, and back."""
 
+from math import isqrt
+
 import torch
 from torch import Tensor as Array
 
 from torch_impl.kernels.derivatives import with_rule, with_slope
-from torch_impl.kernels.elementary import LN2, exp, log, log1p, tanh, two_sum
+from torch_impl.kernels.elementary import LN2, exp, log, log1p, sech2, tanh, two_sum
 from torch_impl.kernels.exact_sums import two_product
 from torch_impl.kernels.hyperbolic import log_sech2
 from torch_impl.kernels.products import gram
-from torch_impl.kernels.sphere import across, log_length, measured, unit
-from torch_impl.kernels.triangles import below
+from torch_impl.kernels.sphere import across, log_length, measured, plain_across, plain_unit, unit
+from torch_impl.kernels.sums import doubled, in_blocks
+from torch_impl.kernels.triangles import below, fill_strict, take_strict
+
+_FAR = 300.0  # sech(300) is 0 in float32, and sinh(300) finite in float64
+_LEAST = 1e-300  # far below the squares of the numbers of float32
+
+
+def rows_by_length(raw: Array, side: int) -> Array:
+    """`by_length` of the entries below the diagonal along the last axis; float32 through float64."""
+    return _unit_rows(raw) if doubled(raw) else by_length(fill_strict(raw, side))
+
+
+def rows_by_angles(raw: Array, side: int) -> Array:
+    """`by_angles` of the entries below the diagonal along the last axis; float32 through float64."""
+    return _angle_rows(raw) if doubled(raw) else by_angles(fill_strict(raw, side))
 
 
 def by_length(strict: Array) -> Array:
     """Rows (x_i1, ..., x_i,i-1, 1, 0, ...) divided by their length, from the matrix with x below its diagonal."""
     return unit(with_ones(strict))
+
+
+@with_rule(
+    push=lambda x, y, tangent: across(_ones_of(x), fill_strict(tangent, _side(x))),
+    pull=lambda x, y, cotangent: take_strict(across(_ones_of(x), cotangent)),
+    quick=lambda x, y, cotangent: in_blocks(_plain_length_pull, x, _flat(cotangent)),
+)
+def _unit_rows(x: Array) -> Array:
+    return _square(in_blocks(lambda x: _flat(plain_unit(_plain_ones(x))), x), _side(x))
+
+
+def _plain_length_pull(x: Array, cotangent: Array) -> Array:
+    return take_strict(plain_across(_plain_ones(x), _square(cotangent, _side(x))).float())
+
+
+def _plain_ones(x: Array) -> Array:
+    """The matrix with x below its diagonal and 1 on it, in float64."""
+    wide = fill_strict(x, _side(x)).double()
+    wide.diagonal(dim1=-2, dim2=-1).add_(1.0)
+    return wide
+
+
+def _ones_of(x: Array) -> Array:
+    return with_ones(fill_strict(x, _side(x)))
+
+
+def _angles_push(x: Array, y: Array, tangent: Array) -> Array:
+    strict, t = fill_strict(x, _side(x)), fill_strict(tangent, _side(x))
+    return lengths_left(strict) * sech2(strict) * t - y * _sum_before(tanh(strict) * t)
+
+
+def _angles_pull(x: Array, y: Array, cotangent: Array) -> Array:
+    strict = fill_strict(x, _side(x))
+    own = lengths_left(strict) * sech2(strict) * cotangent
+    return take_strict(own - tanh(strict) * _sum_behind(y * cotangent))
+
+
+@with_rule(
+    push=_angles_push,
+    pull=_angles_pull,
+    quick=lambda x, y, cotangent: in_blocks(_plain_angles_pull, _flat(y), _flat(cotangent)),
+)
+def _angle_rows(x: Array) -> Array:
+    return _square(in_blocks(_plain_angles, x), _side(x))
+
+
+def _plain_angles(x: Array) -> Array:
+    """sinh(x_ij) prod_{k<=j} sech(x_ik), and 1 in place of the first factor on the diagonal."""
+    strict = torch.clamp(fill_strict(x, _side(x)).double(), -_FAR, _FAR)
+    first = torch.sinh(strict)
+    first.diagonal(dim1=-2, dim2=-1).add_(1.0)
+    return _flat(first * torch.cumprod(1 / torch.cosh(strict), dim=-1))
+
+
+def _plain_angles_pull(y: Array, cotangent: Array) -> Array:
+    """From the value alone: with p_j the length of (y_ij, ..., y_ii), tanh x_ij is y_ij / p_j, and sech x_ij is p_j+1 / p_j."""
+    side = isqrt(y.shape[-1])
+    y, w = _square(y, side).flip(-1).double(), _square(cotangent, side).flip(-1).double()
+    weighted = w.mul(y).cumsum(-1)
+    square = y.mul(y).cumsum(-1).add_(_LEAST)
+    change = w[..., 1:].mul_(square[..., :-1]).sub_(weighted[..., :-1].mul_(y[..., 1:])).div_(square[..., 1:].sqrt_())
+    return take_strict(torch.nn.functional.pad(change.flip(-1).float(), (0, 1)))
 
 
 def row_logs(strict: Array) -> Array:
@@ -89,6 +167,18 @@ def to_angles(factor: Array) -> Array:
 def with_ones(strict: Array) -> Array:
     """1 on the diagonal and 0 above it."""
     return torch.where(below(strict, 1), strict, torch.eye(strict.shape[-1], dtype=strict.dtype, device=strict.device))
+
+
+def _square(rows: Array, side: int) -> Array:
+    return rows.reshape(*rows.shape[:-1], side, side)
+
+
+def _flat(matrix: Array) -> Array:
+    return matrix.reshape(*matrix.shape[:-2], matrix.shape[-2] * matrix.shape[-1])
+
+
+def _side(x: Array) -> int:
+    return (isqrt(8 * x.shape[-1] + 1) + 1) // 2
 
 
 def _diagonal(matrix: Array) -> Array:

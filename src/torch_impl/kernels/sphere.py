@@ -6,8 +6,21 @@ import torch
 from torch import Tensor as Array
 
 from torch_impl.kernels.derivatives import with_rule
-from torch_impl.kernels.elementary import LN2, exponent_of, half_digits, log1p, power_below, shielded, times_power, two_sum
-from torch_impl.kernels.sums import doubled, in_blocks, on_one_grid, spread_by_blocks, sum_by_blocks
+from torch_impl.kernels.elementary import (
+    LN2,
+    exponent_of,
+    half_digits,
+    log1p,
+    number,
+    power_below,
+    shielded,
+    times_power,
+    two_sum,
+)
+from torch_impl.kernels.sums import dots, doubled, in_blocks, in_sight, on_one_grid, spread_by_blocks, sum_by_blocks
+
+# One less the square of the sine of an angle at which what float64 rounds is still far below the digits of float32.
+_NEARLY = 1 - 1e-8
 
 
 class Measured(NamedTuple):
@@ -46,7 +59,7 @@ def unit(x: Array) -> Array:
     """x/|x|; the first basis vector where x is 0."""
     # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
     if doubled(x):
-        return in_blocks(_plain_unit, x)
+        return in_blocks(plain_unit, x)
     m = measured(x)
     # u may have lost small entries of a long x, which |u| >= 1 divides without overflow; a short x is u, exactly.
     long = torch.where(m.power > 1, m.power, 1.0)
@@ -79,7 +92,7 @@ def across(x: Array, t: Array) -> Array:
     # twin: torch calls this both ways; JAX transposes it for reverse mode, so there it is written transposed.
     # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
     if doubled(x):
-        return in_blocks(_plain_across, x, t)
+        return in_blocks(plain_across, x, t)
     m = measured(x)
     # Half of the power before and half after, so that only a result that overflows does, in either direction.
     root = power_below(torch.sqrt(m.power))
@@ -95,29 +108,96 @@ def across(x: Array, t: Array) -> Array:
     return torch.where(m.zero, 0.0, (t / m.length) * shielded(root / m.power, t))
 
 
-def _plain_length(x: Array) -> tuple[Array, Array]:
-    """|x|, or 1 where it is 0, and whether it is 0; for float64 numbers that came from float32."""
-    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    return torch.where(torch.isinf(length), torch.nan, torch.where(length == 0, 1.0, length)), length == 0
-
-
-def _plain_unit(x: Array) -> Array:
-    """`unit` in float64, for numbers that come from float32."""
-    length, zero = _plain_length(x.double())
-    quotient = x / length
-    quotient[..., :1].add_(zero)
-    return quotient
-
-
-def _plain_across(x: Array, t: Array) -> Array:
-    """`across` without the exact products, for numbers that come from float32: what rounding leaves along x is taken away
-    again, three times, since results may be 2^-150 of t.
+def plain_unit(x: Array, length: Array | None = None) -> Array:
+    """`unit` in float64, for numbers that come from float32, whose squares neither overflow nor underflow there; or a
+    vector of another length.
     """
-    length, zero = _plain_length(x.double())
-    v, t = x / length, t.double()
-    for _ in range(3):
-        t = t - v * torch.sum(v * t, dim=-1, keepdim=True)
-    return t * (~zero / length)
+    x = x.double()
+    square = dots(x, x)
+    if _usual(square):
+        scale = torch.rsqrt(square)
+        return x * (scale if length is None else scale.mul_(length))
+    square, zero = _plain_square(square)
+    direction = torch.where(zero, first_basis_vector(x), x * torch.rsqrt(square))
+    return direction if length is None else direction * length
+
+
+def plain_across(x: Array, t: Array) -> Array:
+    """`across` without the exact products, for numbers that come from float32: what rounding leaves along x is taken away
+    again, twice where a vector is nearly along x, since results may be 2^-150 of t.
+    """
+    x, t = x.double(), t.double()
+    square, along = dots(x, x), dots(x, t)
+    change = _change(x, t, square, along)
+    if change is not None:
+        return change.mul_(torch.rsqrt(square))
+    square, zero = _plain_square(square)
+    change = t - x * (along / square)
+    for _ in range(2):
+        change = change - x * (dots(x, change) / square)
+    return change * (~zero * torch.rsqrt(square))
+
+
+def _change(x: Array, t: Array, square: Array, along: Array) -> Array | None:
+    """t less its part along x, where it can be seen that no vector is 0 or nearly along x; else None."""
+    if not (in_sight(along) and _usual(square)):
+        return None
+    part = along / -square
+    # By Pythagoras the square of the sine of the angle to x, times that of t.
+    if torch.addcmul(dots(t, t) * number(_NEARLY, x.dtype), along, part).min().item() < 0:
+        return None
+    return torch.addcmul(t, x, part)
+
+
+def _weights_push(x: Array, y: Array, tangent: Array) -> Array:
+    v, t = x[..., :-1], tangent[..., :-1]
+    return x[..., -1:] * across(v, t) + unit(v) * tangent[..., -1:]
+
+
+def _weights_pull(x: Array, y: Array, cotangent: Array) -> Array:
+    v = x[..., :-1]
+    return torch.cat([x[..., -1:] * across(v, cotangent), torch.sum(unit(v) * cotangent, dim=-1, keepdim=True)], dim=-1)
+
+
+@with_rule(
+    push=_weights_push,
+    pull=_weights_pull,
+    quick=lambda x, y, cotangent: (
+        in_blocks(_plain_weights_pull, x, cotangent) if doubled(x) else _weights_pull(x, y, cotangent)
+    ),
+)
+def with_length(x: Array) -> Array:
+    """The last entry of each vector times the direction of the others."""
+    if doubled(x):
+        return in_blocks(lambda x: plain_unit(x[..., :-1], x[..., -1:]), x)
+    return x[..., -1:] * unit(x[..., :-1])
+
+
+def _plain_weights_pull(x: Array, cotangent: Array) -> Array:
+    v, t = x[..., :-1].double(), cotangent.double()
+    square, along = dots(v, v), dots(v, t)
+    change = _change(v, t, square, along)
+    if change is None:
+        return _weights_pull(x, x, cotangent)
+    scale = torch.rsqrt(square)
+    result = torch.empty_like(x, dtype=torch.float64)
+    torch.mul(change, scale * x[..., -1:], out=result[..., :-1])
+    torch.mul(along, scale, out=result[..., -1:])
+    return result
+
+
+def _usual(square: Array) -> bool:
+    """Whether no square is 0, infinite or nan, where that can be seen."""
+    if not in_sight(square) or square.numel() == 0:
+        return False
+    low, high = torch.aminmax(square)
+    return low.item() > 0 and high.item() < torch.inf
+
+
+def _plain_square(square: Array) -> tuple[Array, Array]:
+    """|x|^2, but 1 where it is 0 and nan where it is infinite; and whether it is 0."""
+    zero = square == 0
+    return torch.where(torch.isinf(square), torch.nan, torch.where(zero, 1.0, square)), zero
 
 
 def _quotient(u: Array, at_p: Array) -> tuple[Array, Array]:

@@ -46,7 +46,6 @@ def stick_breaking(x: Array) -> Array:
 
     The product is the exponential of a sum that is kept to twice the precision, since it may be in the hundreds.
     """
-    # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
     if doubled(x):
         return in_blocks(_plain_stick, x)
     cost, cost_tail = _cost(x)
