@@ -25,8 +25,8 @@ from jax_impl.registry import RULES
 class CholeskyCorrelationRule(Rule[Array]):
     @staticmethod
     def forward(spec: CholeskyCorrelation, raw: Array) -> Array:
-        strict = fill_strict(raw, spec.value_shape(tuple(raw.shape))[-1])
-        return by_length(strict) if spec.link == "row" else by_angles(strict)
+        side = spec.value_shape(tuple(raw.shape))[-1]
+        return by_length(raw, side) if spec.link == "row" else by_angles(fill_strict(raw, side))
 
     @staticmethod
     def inverse(spec: CholeskyCorrelation, value: Array) -> Array:

@@ -48,6 +48,6 @@ PARITY: dict[tuple[str, str], Row] = {
     ("unit-vector", "forward"): Row(2, 2, 2, 2, SUMS),
     ("unit-vector", "inverse"): Row(0, 0, None, None, SUMS),
     ("unit-vector", "log_abs_det"): Row(2, 2, None, None, SUMS),
-    ("unit-vector", "pullback"): Row(4, 3, 4, 3, SUMS),
+    ("unit-vector", "pullback"): Row(1, 3, 1, 3, SUMS),
     ("unit-vector", "log_abs_det_gradient"): Row(2, 2, None, None, SUMS),
 }

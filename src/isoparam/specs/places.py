@@ -25,3 +25,15 @@ def triangle_places(side: int, below: int) -> Places:
     entry = np.full(side * side, len(place), np.int32)
     entry[place] = np.arange(len(place), dtype=np.int32)
     return Places(entry, place)
+
+
+@lru_cache(maxsize=64)
+def triangle_rows(side: int) -> np.ndarray:
+    """The row of each entry of a flat triangle without its diagonal."""
+    return np.tril_indices(side, -1)[0].astype(np.int32)
+
+
+@lru_cache(maxsize=64)
+def row_sums(side: int) -> np.ndarray:
+    """The matrix whose product with such a triangle has the sums of its rows: 0 and 1 in float64."""
+    return (triangle_rows(side)[:, None] == np.arange(side)).astype(np.float64)

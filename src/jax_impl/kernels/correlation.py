@@ -1,20 +1,32 @@
 """Rows of length 1: Cholesky factors of correlation matrices from the entries below their diagonal, and back."""
 
-import jax.numpy as jnp
-from jax import Array, lax
+from math import isqrt
 
-from jax_impl.kernels.derivatives import with_rule, with_slope
+import jax.numpy as jnp
+import numpy as np
+from jax import Array, enable_x64, lax
+
+from isoparam.specs.places import row_sums, triangle_rows
+from jax_impl.kernels.derivatives import with_both, with_rule, with_slope
 from jax_impl.kernels.elementary import LN2, exp, log, log1p, tanh, two_sum
 from jax_impl.kernels.exact_sums import two_product
 from jax_impl.kernels.hyperbolic import log_sech2
 from jax_impl.kernels.products import gram
 from jax_impl.kernels.sphere import across, log_length, measured, unit
-from jax_impl.kernels.triangles import below
+from jax_impl.kernels.triangles import below, fill_strict
+
+_FEW_ROWS = 24
+"""Up to this side the sums over rows are products with a matrix of 0 and 1; a constant of speed."""
+_MANY_ENTRIES = 4096
+"""Below this the number of operations counts, not that of entries; a constant of speed."""
+_HUGE = 1e300  # no square of a float32 number
 
 
-def by_length(strict: Array) -> Array:
-    """Rows (x_i1, ..., x_i,i-1, 1, 0, ...) divided by their length, from the matrix with x below its diagonal."""
-    return unit(with_ones(strict))
+def by_length(x: Array, side: int) -> Array:
+    """Rows (x_i1, ..., x_i,i-1, 1, 0, ...) divided by their length, from the flat triangle x."""
+    if x.dtype == jnp.float32 and 1 < side <= _FEW_ROWS and x.size > _MANY_ENTRIES:
+        return _flat_rows(x)
+    return unit(with_ones(fill_strict(x, side)))
 
 
 def row_logs(strict: Array) -> Array:
@@ -70,6 +82,62 @@ def correlation(x: Array) -> Array:
 def _push(x: Array, tangent: Array) -> Array:
     moved = across(x, tangent) @ unit(x).mT
     return _off_diagonal(moved + moved.mT)
+
+
+@with_both(push=lambda x, y, tangent: _rows_push(x, tangent), pull=lambda x, y, cotangent: _rows_pull(x, cotangent))
+def _flat_rows(x: Array) -> Array:
+    """`by_length` without the zeros above the diagonal, in float64: sums over rows are products with `row_sums`."""
+    side = _side(x)
+    rows = with_ones(fill_strict(x, side))
+    with enable_x64(True):
+        return (rows.astype(jnp.float64) * _rates(x.astype(jnp.float64), side)[..., None]).astype(x.dtype)
+
+
+def _rows_push(x: Array, tangent: Array) -> Array:
+    side = _side(x)
+    zeros = jnp.zeros((*x.shape[:-1], side), x.dtype)
+    change, last = _rows_across(x, tangent, zeros)
+    return fill_strict(change, side) + last[..., None] * jnp.eye(side, dtype=x.dtype)
+
+
+def _rows_pull(x: Array, cotangent: Array) -> Array:
+    # Not `take_strict`, a gather, whose result XLA keeps with the axes exchanged where it is read more than once.
+    below_diagonal = jnp.concatenate([cotangent[..., row, :row] for row in range(1, _side(x))], axis=-1)
+    return _rows_across(x, below_diagonal, jnp.diagonal(cotangent, axis1=-2, axis2=-1))[0]
+
+
+def _rows_across(x: Array, t: Array, last: Array) -> tuple[Array, Array]:
+    """`across` for rows with a 1 behind x and `last` behind t, which says why the part along them is taken away thrice."""
+    side = _side(x)
+    rows = triangle_rows(side)
+    with enable_x64(True):
+        wide, rest, end = (part.astype(jnp.float64) for part in (x, t, last))
+        rate = _rates(wide, side)
+        for _ in range(3):
+            along = (rate * rate) * (_times(wide * rest, row_sums(side)) + end)
+            rest, end = rest - wide * _of_rows(along, rows), end - along
+        return (rest * _of_rows(rate, rows)).astype(x.dtype), (end * rate).astype(x.dtype)
+
+
+def _of_rows(numbers: Array, rows: np.ndarray) -> Array:
+    """For each entry of a flat triangle the number of its row."""
+    return numbers.at[..., rows].get(mode="promise_in_bounds", wrap_negative_indices=False)
+
+
+def _times(x: Array, matrix: np.ndarray) -> Array:
+    return jnp.matmul(x, matrix, precision=lax.Precision.HIGHEST)
+
+
+def _side(x: Array) -> int:
+    return (isqrt(8 * x.shape[-1] + 1) + 1) // 2
+
+
+def _rates(x: Array, side: int) -> Array:
+    """1/length of each row."""
+    square = x * x
+    # A product with 0 must not bring an infinity into other rows.
+    total = _times(jnp.where(square < _HUGE, square, _HUGE), row_sums(side))
+    return 1 / jnp.sqrt(jnp.where(total < _HUGE, 1 + total, jnp.nan))
 
 
 def over_diagonal(factor: Array) -> Array:

@@ -168,6 +168,17 @@ def times_power(x: Array, power: Array) -> Array:
     return jnp.where(bits >> digits == 0, lifted * (power * tiny), x * power)
 
 
+def widened(x: Array) -> Array:
+    """float32 numbers in float64, where that is allowed; its derivative is 1."""
+    # XLA on the CPU takes subnormal numbers for 0 when it converts them.
+    wide = x.astype(jnp.float64)
+    bits = lax.bitcast_convert_type(lax.stop_gradient(x), jnp.int32)
+    digits = bits & 0x7FFFFFFF
+    size = digits.astype(jnp.float64) * 2.0**-149
+    lost = jnp.where(bits < 0, -size, size) - lax.stop_gradient(wide)
+    return wide + jnp.where(digits < 1 << 23, lost, 0.0)
+
+
 def _reduced(x: Array) -> tuple[Array, tuple[Array, Array]]:
     """x = k ln 2 + r with |r| <= ln 2 / 2, as k and expm1(r) in two parts; infinities become an out-of-range k."""
     name = x.dtype.name

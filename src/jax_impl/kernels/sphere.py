@@ -3,10 +3,20 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, enable_x64
 
 from jax_impl.kernels.derivatives import with_rule
-from jax_impl.kernels.elementary import LN2, exponent_of, half_digits, log1p, power_below, shielded, times_power, two_sum
+from jax_impl.kernels.elementary import (
+    LN2,
+    exponent_of,
+    half_digits,
+    log1p,
+    power_below,
+    shielded,
+    times_power,
+    two_sum,
+    widened,
+)
 from jax_impl.kernels.sums import on_one_grid, spread_by_blocks, sum_by_blocks
 
 
@@ -44,7 +54,9 @@ def measured(x: Array) -> Measured:
 @with_rule(push=lambda x, y, tangent: across(x, tangent), pull=lambda x, y, cotangent: across(x, cotangent), keeps_value=False)
 def unit(x: Array) -> Array:
     """x/|x|; the first basis vector where x is 0."""
-    # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
+    if x.dtype == jnp.float32:
+        with enable_x64(True):
+            return _plain_unit(widened(x)).astype(x.dtype)
     m = measured(x)
     # u may have lost small entries of a long x, which |u| >= 1 divides without overflow; a short x is u, exactly.
     long = jnp.where(m.power > 1, m.power, 1.0)
@@ -76,7 +88,9 @@ def across(x: Array, t: Array) -> Array:
     second, exact one comes last.
     """
     # twin: torch calls this both ways; JAX transposes it for reverse mode, so there it is written transposed.
-    # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
+    if x.dtype == jnp.float32:
+        with enable_x64(True):
+            return _plain_across(widened(x), t.astype(jnp.float64)).astype(t.dtype)
     m = measured(x)
     # Half of the power before and half after, so that only a result that overflows does, in either direction.
     root = power_below(jnp.sqrt(m.power))
@@ -92,6 +106,31 @@ def across(x: Array, t: Array) -> Array:
     large = half_digits(sum_by_blocks(c * t))
     t = t - jnp.where(at_p, large + small, 0.0)
     return jnp.where(m.zero, 0.0, (t / m.length) * shielded(root / m.power, t))
+
+
+def _plain_length(x: Array) -> tuple[Array, Array]:
+    """|x|, or 1 where it is 0, and whether it is 0; for float64 numbers that came from float32."""
+    square = jnp.sum(x * x, axis=-1, keepdims=True)
+    zero = square == 0
+    return jnp.where(jnp.isinf(square), jnp.nan, jnp.sqrt(jnp.where(zero, 1.0, square))), zero
+
+
+def _plain_unit(x: Array) -> Array:
+    """`unit` in float64, for numbers that come from float32."""
+    length, zero = _plain_length(x)
+    return jnp.where(zero, first_basis_vector(x), x * (1 / length))
+
+
+def _plain_across(x: Array, t: Array) -> Array:
+    """`across` without the exact products, for numbers that come from float32: what rounding leaves along x is taken away
+    again, three times, since results may be 2^-150 of t.
+    """
+    length, zero = _plain_length(x)
+    rate = 1 / length
+    v = x * rate
+    for _ in range(3):
+        t = t - v * jnp.sum(v * t, axis=-1, keepdims=True)
+    return t * jnp.where(zero, 0.0, rate)
 
 
 def _quotient(u: Array, at_p: Array) -> tuple[Array, Array]:

@@ -20,7 +20,7 @@ _LEAST = 1e-300  # far below the squares of the numbers of float32
 
 def rows_by_length(raw: Array, side: int) -> Array:
     """`by_length` of the entries below the diagonal along the last axis; float32 through float64."""
-    return _unit_rows(raw) if doubled(raw) else by_length(fill_strict(raw, side))
+    return _unit_rows(raw) if doubled(raw) else by_length(raw, side)
 
 
 def rows_by_angles(raw: Array, side: int) -> Array:
@@ -28,9 +28,9 @@ def rows_by_angles(raw: Array, side: int) -> Array:
     return _angle_rows(raw) if doubled(raw) else by_angles(fill_strict(raw, side))
 
 
-def by_length(strict: Array) -> Array:
-    """Rows (x_i1, ..., x_i,i-1, 1, 0, ...) divided by their length, from the matrix with x below its diagonal."""
-    return unit(with_ones(strict))
+def by_length(x: Array, side: int) -> Array:
+    """Rows (x_i1, ..., x_i,i-1, 1, 0, ...) divided by their length, from the flat triangle x."""
+    return unit(with_ones(fill_strict(x, side)))
 
 
 @with_rule(

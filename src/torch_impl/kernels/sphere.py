@@ -57,7 +57,6 @@ def measured(x: Array) -> Measured:
 @with_rule(push=lambda x, y, tangent: across(x, tangent), pull=lambda x, y, cotangent: across(x, cotangent), keeps_value=False)
 def unit(x: Array) -> Array:
     """x/|x|; the first basis vector where x is 0."""
-    # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
     if doubled(x):
         return in_blocks(plain_unit, x)
     m = measured(x)
@@ -90,7 +89,6 @@ def across(x: Array, t: Array) -> Array:
     the exact products of o.
     """
     # twin: torch calls this both ways; JAX transposes it for reverse mode, so there it is written transposed.
-    # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
     if doubled(x):
         return in_blocks(plain_across, x, t)
     m = measured(x)
