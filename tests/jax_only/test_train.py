@@ -142,11 +142,10 @@ def test_integer_data_stay_integers_and_floats_take_the_dtype_of_the_run():
 
 
 def test_a_state_can_be_taken_up_again():
-    from isoparam import plan as planning
+    from isoparam.settings import plan_for
 
     data = problem(squared, data={"a": np.arange(7.0)}, batch_size=3)
-    plan = planning.Plan(planning.layout(data.shapes, data.specs), planning.columns(data.shapes, data.specs, None),
-                         iso.Adam(), "float64", "cpu", 1, 3, 0)  # fmt: skip
+    plan = plan_for(data, iso.Adam(), 0, "float64", "cpu", None, 1)
     loop = load(BACKEND).train.Loop(data, plan)
     loop.advance(5)
     state = loop.state()
