@@ -14,12 +14,14 @@ from torch_impl.constants import triangle_like
 from torch_impl.kernels.derivatives import with_rule
 from torch_impl.kernels.householder import column_triangle
 from torch_impl.kernels.pairs import WIDEST, in_float64, inverse, minors, small_product
+from torch_impl.kernels.sums import in_sight
 from torch_impl.kernels.triangles import fill_strict, take_strict
 
 # The largest norm of A that is told from infinity: below it (I - A/2) is never singular in the arithmetic in use.
 _FARTHEST = {torch.float32: 2.0**18, torch.float64: 2.0**46}
 _FARTHEST_PLAIN = 2.0**27
 _STEPS = 2
+_NEAR = 100.0  # |A| is at most WIDEST times as large, and that is how many times W is more than its rounding error
 
 
 def skew(raw: Array) -> Array:
@@ -38,7 +40,7 @@ def cayley(raw: Array) -> Array:
     elif raw.dtype == torch.float64:
         return _refined(raw)
     else:
-        half = _small_half(raw)
+        return _small(raw)
     return (2 * half - _one(_side(raw), half)).to(raw.dtype)
 
 
@@ -105,6 +107,44 @@ def _pull(raw: Array, value: Array, cotangent: Array) -> Array:
 def _refined(raw: Array) -> Array:
     pair = _resolvent(raw)
     return (2 * pair[..., 0, :, :] - _one(_side(raw), pair)) + 2 * pair[..., 1, :, :]
+
+
+def _small_push(raw: Array, value: Array, tangent: Array) -> Array:
+    half, along = _small_half(raw), _skew_within(tangent, raw, _FARTHEST_PLAIN).to(torch.float64)
+    return small_product(half, small_product(along, half)).to(raw.dtype)
+
+
+def _small_pull(raw: Array, value: Array, cotangent: Array) -> Array:
+    return _moved(_small_half(raw), cotangent) / _excess(raw, _side(raw), _FARTHEST_PLAIN)
+
+
+def _small_quick(raw: Array, value: Array, cotangent: Array) -> Array:
+    return _moved(_plain_half(raw), cotangent) if is_near(raw) else _small_pull(raw, value, cotangent)
+
+
+@with_rule(push=_small_push, pull=_small_pull, quick=_small_quick)
+def _small(raw: Array) -> Array:
+    near = is_near(raw)
+    half = _plain_half(raw) if near else _small_half(raw)
+    return (half + half - _one(_side(raw), half)).to(raw.dtype)
+
+
+def is_near(raw: Array) -> bool:
+    """Whether all entries can be seen to be so small that plain float64 has more digits than float32 needs."""
+    return in_sight(raw) and raw.numel() > 0 and raw.min().item() > -_NEAR and raw.max().item() < _NEAR
+
+
+def _plain_half(raw: Array) -> Array:
+    half = fill_strict(raw, _side(raw)).double() / 2
+    # Unlike inv it never raises.
+    return torch.linalg.inv_ex(_one(_side(raw), half) - (half - half.mT)).inverse
+
+
+def _moved(half: Array, cotangent: Array) -> Array:
+    """The cotangent of raw where that of Q is W^T (...) W, in the dtype of the cotangent."""
+    turned = torch.transpose(half, -1, -2)
+    change = small_product(turned, small_product(cotangent.to(torch.float64), turned))
+    return take_strict((change - torch.transpose(change, -1, -2)).to(cotangent.dtype))
 
 
 def _minors(raw: Array) -> Array:

@@ -53,8 +53,9 @@ def with_rule(
     def pull_all(inputs: tuple[Tensor], output: Tensor, cotangent: Tensor) -> Tensor:
         return pull(*inputs, output, cotangent)
 
-    def quick_all(cotangent: Tensor, x: Tensor, output: Tensor, *numbers: Any) -> Tensor:
+    def quick_all(cotangent: Tensor, x: Tensor, *rest: Any) -> Tensor:
         assert quick is not None
+        output, numbers = (rest[0], rest[1:]) if keeps_value else (None, rest)
         return quick(x, *numbers, output, cotangent)
 
     return _with_derivatives(push_all, pull_all, needs_output=keeps_value, fused=quick_all if quick else None)
@@ -158,6 +159,12 @@ def _with_derivatives(
         return differentiable
 
     return decorate
+
+
+def plain_eager() -> bool:
+    """Whether nothing traces, maps or differentiates forward: reverse mode of eager code, or no derivative at all."""
+    traced = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active()
+    return not traced and forward_ad._current_level < 0
 
 
 def full_digits(array: Tensor) -> AbstractContextManager[Any]:

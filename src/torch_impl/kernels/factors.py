@@ -14,12 +14,13 @@ from torch import Tensor as Array
 from torch_impl.kernels.derivatives import with_rule, with_slope
 from torch_impl.kernels.elementary import exp, expm1, half_digits, log, power_below, times_power, two_sum
 from torch_impl.kernels.links import sigmoid, softplus, softplus_inverse
-from torch_impl.kernels.sums import on_one_grid, sum_once
+from torch_impl.kernels.sums import doubled, in_blocks, in_sight, on_one_grid, sum_once
 from torch_impl.kernels.triangles import fill_lower, mirrored, symmetric_part, take_lower
 
 # Sides up to which products and factors are computed with more digits; beyond, at the speed of the libraries.
 SMALL_PRODUCT = 32
 SMALL_FACTOR = 16
+_FEW = 4096  # entries for which fewer operations count more than fewer passes
 
 # log 2 as a number of few digits, whose product with a side is exact, and the rest.
 _LN2_HALVES = (0.693145751953125, 1.4286068203094173e-06)
@@ -41,8 +42,52 @@ def with_diagonal(matrix: Array, entries: Array) -> Array:
 
 def filled(raw: Array, side: int, link: str) -> Array:
     """The lower triangular matrix of raw, row by row, with the link on its diagonal."""
+    return _FILLED[link](raw)
+
+
+def _fill(link: str, raw: Array) -> Array:
+    side = _side(raw)
+    if in_sight(raw):
+        if raw.numel() <= _FEW:
+            return _linked(link, fill_lower(raw, side))
+        return _as_matrices(in_blocks(lambda raw: _as_rows(_linked(link, fill_lower(raw, side))), raw), side)
     lower = fill_lower(raw, side)
     return with_diagonal(lower, LINKS[link](diagonal(lower)))
+
+
+def _linked(link: str, lower: Array) -> Array:
+    """The link on the diagonal, in place."""
+    entries = lower.diagonal(0, -2, -1)
+    if link == "exp":
+        entries.exp_()
+    else:
+        entries.copy_(LINKS[link](entries))
+    return lower
+
+
+def _fill_push(link: str, raw: Array, y: Array, tangent: Array) -> Array:
+    return fill_lower(_slopes(link, raw) * tangent, _side(raw))
+
+
+def _fill_pull(link: str, raw: Array, y: Array, cotangent: Array) -> Array:
+    return _slopes(link, raw) * take_lower(cotangent)
+
+
+def _fill_quick(link: str, raw: Array, y: Array, cotangent: Array) -> Array:
+    def pulled(y: Array, cotangent: Array) -> Array:
+        change = cotangent.clone()
+        change.diagonal(0, -2, -1).mul_(_slope_at(link, y.diagonal(0, -2, -1)))
+        return take_lower(change)
+
+    if raw.numel() <= _FEW:
+        return pulled(y, cotangent)
+    side = _side(raw)
+    return in_blocks(lambda y, w: pulled(_as_matrices(y, side), _as_matrices(w, side)), _as_rows(y), _as_rows(cotangent))
+
+
+def _slope_at(link: str, entry: Array) -> Array:
+    """The slope of a link by its value."""
+    return entry if link == "exp" else torch.expm1(-entry).neg_()
 
 
 def unlinked(y: Array, link: str) -> Array:
@@ -95,6 +140,8 @@ def gram(x: Array) -> Array:
 
 def _covariance(link: str, raw: Array) -> Array:
     side = _side(raw)
+    if side <= SMALL_PRODUCT and doubled(raw) and in_sight(raw):
+        return _as_matrices(in_blocks(partial(_plain_covariance, link), raw), side)
     if side > SMALL_PRODUCT or raw.dtype == torch.float64:
         return product(filled(raw, side, link))
     wide = filled(raw.double(), side, link)
@@ -109,6 +156,29 @@ def _covariance_push(link: str, raw: Array, y: Array, tangent: Array) -> Array:
 
 def _covariance_pull(link: str, raw: Array, y: Array, cotangent: Array) -> Array:
     return _slopes(link, raw) * take_lower(times(cotangent + cotangent.mT, filled(raw, _side(raw), link)))
+
+
+def _plain_covariance(link: str, raw: Array) -> Array:
+    side = _side(raw)
+    wide = _linked(link, fill_lower(raw, side).double())
+    value = torch.bmm(wide, wide.mT)
+    return _as_rows(value.tril() + value.tril(-1).mT)
+
+
+def _covariance_quick(link: str, raw: Array, y: Array, cotangent: Array) -> Array:
+    side = _side(raw)
+    if side > SMALL_PRODUCT or not doubled(raw):
+        return _covariance_pull(link, raw, y, cotangent)
+    return in_blocks(partial(_plain_covariance_pull, link), raw, _as_rows(cotangent))
+
+
+def _plain_covariance_pull(link: str, raw: Array, cotangent: Array) -> Array:
+    side = _side(raw)
+    wide = _linked(link, fill_lower(raw, side).double())
+    w = _as_matrices(cotangent, side).double()
+    change = torch.bmm(w + w.mT, wide)
+    diagonal(change).mul_(_slope_at(link, diagonal(wide)))
+    return take_lower(change.float())
 
 
 def _roots(link: str, matrix: Array) -> Array:
@@ -136,9 +206,12 @@ def _roots_pull(link: str, matrix: Array, raw: Array, cotangent: Array) -> Array
 
 # The covariance with a raw triangle, by the link on the diagonal of its factor, and the raw triangle of a covariance.
 covariance: dict[str, Callable[[Array], Array]] = {
-    link: with_rule(push=partial(_covariance_push, link), pull=partial(_covariance_pull, link), keeps_value=False)(
-        partial(_covariance, link)
-    )
+    link: with_rule(
+        push=partial(_covariance_push, link),
+        pull=partial(_covariance_pull, link),
+        quick=partial(_covariance_quick, link),
+        keeps_value=False,
+    )(partial(_covariance, link))
     for link in LINKS
 }
 roots: dict[str, Callable[[Array], Array]] = {
@@ -170,6 +243,22 @@ def _log_softplus_slope(x: Array) -> Array:
     low = x < -20
     inner = torch.where(low, 0.0, x)
     return torch.where(low, 1 - exp(x) / 2, sigmoid(inner) / softplus(inner))
+
+
+_FILLED: dict[str, Callable[[Array], Array]] = {
+    link: with_rule(push=partial(_fill_push, link), pull=partial(_fill_pull, link), quick=partial(_fill_quick, link))(
+        partial(_fill, link)
+    )
+    for link in LINKS
+}
+
+
+def _as_rows(matrix: Array) -> Array:
+    return matrix.reshape(*matrix.shape[:-2], matrix.shape[-2] * matrix.shape[-1])
+
+
+def _as_matrices(rows: Array, side: int) -> Array:
+    return rows.reshape(*rows.shape[:-1], side, side)
 
 
 def _side(raw: Array) -> int:

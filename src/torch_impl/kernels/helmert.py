@@ -10,7 +10,18 @@ from torch_impl.kernels.derivatives import with_rule
 from torch_impl.kernels.elementary import exp, expm1, log, two_sum
 from torch_impl.kernels.logarithms import log_twice
 from torch_impl.kernels.softmax import softmax_derivative, weights_derivative
-from torch_impl.kernels.sums import after, before, doubled, in_blocks, on_one_grid, parted, reverse_cumsum, sum_once
+from torch_impl.kernels.sums import (
+    after,
+    before,
+    doubled,
+    in_blocks,
+    in_sight,
+    on_one_grid,
+    parted,
+    reverse_cumsum,
+    sum_once,
+    turned,
+)
 
 DENSE = 32
 """The most rows of H that are multiplied as a matrix; beyond, cumulative sums are faster."""
@@ -29,7 +40,11 @@ def _softmax_pull(x: Array, y: Array, cotangent: Array) -> Array:
     return _helmert_pull(softmax_derivative(y, cotangent))
 
 
-@with_rule(push=_softmax_push, pull=_softmax_pull)
+def _softmax_quick(x: Array, y: Array, cotangent: Array) -> Array:
+    return in_blocks(_turned_pull, y, cotangent) if doubled(x) and x.shape[-1] < DENSE else _softmax_pull(x, y, cotangent)
+
+
+@with_rule(push=_softmax_push, pull=_softmax_pull, quick=_softmax_quick)
 def helmert_softmax(x: Array) -> Array:
     """softmax(H^T x) along the last axis: n numbers to n + 1 positive ones that sum to 1."""
     if doubled(x):
@@ -115,9 +130,23 @@ def _weights(x: Array) -> Array:
 
 def _plain_softmax(x: Array) -> Array:
     """`helmert_softmax` of numbers that float64 holds twice."""
+    if x.shape[-1] < DENSE and in_sight(x) and x.ndim == 2:
+        wide = x.double()
+        z = torch.mm(helmert_matrix_like(wide).t(), wide.t())
+        weights = z.sub_(torch.amax(z, dim=0)).exp_()
+        return weights.mul_(torch.sum(weights, dim=0).reciprocal_()).t()
     z = _helmert_transposed(x.double())
     weights = torch.exp(z - torch.amax(z, dim=-1, keepdim=True).detach())
     return weights / torch.sum(weights, dim=-1, keepdim=True)
+
+
+def _turned_pull(y: Array, cotangent: Array) -> Array:
+    """`weights_derivative` and then H, with the vectors as columns."""
+    y, t = turned(y), turned(cotangent)
+    y.mul_(torch.sum(y, dim=0).reciprocal_())
+    change = t.sub_(torch.sum(y * t, dim=0)).mul_(y)
+    change = change.sub_(y.mul_(torch.sum(change, dim=0)))
+    return torch.mm(helmert_matrix_like(y[1:].t()), change).t()
 
 
 def _helmert_exponents(x: Array) -> tuple[Array, Array, Array]:

@@ -10,14 +10,15 @@ from math import pi
 import torch
 from torch import Tensor as Array
 
-from torch_impl.kernels.cayley import skew
-from torch_impl.kernels.derivatives import with_rule
+from torch_impl.kernels.cayley import is_near, skew
+from torch_impl.kernels.derivatives import plain_eager, with_rule
 from torch_impl.kernels.elementary import half_digits, two_sum
 from torch_impl.kernels.pairs import WIDEST, Pair, in_float64, product
 from torch_impl.kernels.squaring import series, squared_exp, times, within
 from torch_impl.kernels.triangles import take_strict
 
 _DOUBLINGS = 20
+_FEW = 2048  # entries for which fewer operations count more than fewer passes
 
 
 @in_float64
@@ -25,10 +26,45 @@ def matrix_exp(raw: Array) -> Array:
     """exp A, A = T - T^T with the entries of raw in the strictly lower triangular T, row by row."""
     if raw.shape[-1] == 0:
         return torch.ones((*raw.shape[:-1], 1, 1), dtype=raw.dtype, device=raw.device)
+    if raw.dtype == torch.float32 and 0 < raw.numel() <= _FEW and plain_eager():
+        return _few_exp(raw)
     a = skew(raw)
     if a.shape[-1] > WIDEST:
         return squared_exp(a)
     return (_refined_exp(a) if raw.dtype == torch.float64 else squared_exp(a.to(torch.float64))).to(raw.dtype)
+
+
+def _few_push(raw: Array, value: Array, tangent: Array) -> Array:
+    return torch.func.jvp(_wide_exp, (raw,), (tangent,))[1]
+
+
+def _few_pull(raw: Array, value: Array, cotangent: Array) -> Array:
+    return torch.func.vjp(_wide_exp, raw)[1](cotangent)[0]
+
+
+def _few_quick(raw: Array, value: Array, cotangent: Array) -> Array:
+    """The derivative of exp at -A is beside the diagonal of the exponential of a matrix of four blocks."""
+    if not is_near(raw):
+        return _few_pull(raw, value, cotangent)
+    a = skew(raw)
+    n = a.shape[-1]
+    blocks = torch.zeros((*a.shape[:-2], 2 * n, 2 * n), dtype=torch.float64, device=a.device)
+    blocks[..., :n, :n] = blocks[..., n:, n:] = a.mT
+    blocks[..., :n, n:] = cotangent
+    change = torch.linalg.matrix_exp(blocks)[..., :n, n:]
+    return take_strict((change - change.mT).float())
+
+
+@with_rule(push=_few_push, pull=_few_pull, quick=_few_quick)
+def _few_exp(raw: Array) -> Array:
+    """exp A of few small matrices: torch's own in float64, which is accurate for float32."""
+    if not is_near(raw):
+        return _wide_exp(raw)
+    return torch.linalg.matrix_exp(skew(raw).double()).float()
+
+
+def _wide_exp(raw: Array) -> Array:
+    return squared_exp(skew(raw).to(torch.float64)).to(raw.dtype)
 
 
 @in_float64

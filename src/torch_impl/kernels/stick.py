@@ -10,13 +10,14 @@ import torch
 from torch import Tensor as Array
 
 from torch_impl.kernels.derivatives import with_rule, with_slope
-from torch_impl.kernels.elementary import divided, exp, expm1, half_digits, log, log1p, two_sum
+from torch_impl.kernels.elementary import divided, exp, expm1, half_digits, log, log1p, number, two_sum
 from torch_impl.kernels.links import decay, log_ratio
-from torch_impl.kernels.sums import after, before, doubled, in_blocks, on_one_grid, reverse_cumsum
+from torch_impl.kernels.sums import after, before, dots, doubled, in_blocks, on_one_grid, reverse_cumsum
 
 # What is left of the stick is below the smallest number of float64 after exp(-746).
 _ALL = 800.0
 _LEAST = 1e-300  # far below what numbers of float32 other than 0 add up to
+_FEW = 4096  # entries for which fewer operations count more than fewer passes
 _FAR = 300.0  # exp(-300) is 0 in float32, and exp(300) times a number of float32 finite in float64
 
 
@@ -60,16 +61,20 @@ def stick_breaking(x: Array) -> Array:
 def _plain_stick(x: Array) -> Array:
     """`stick_breaking` in float64, for numbers that come from float32: z_k/(1 - z_k) is exp(x_k)/m_k."""
     odds = x.double().clamp_(-_FAR, _FAR).exp_() / _behind(x)
-    left = torch.cumprod((odds + 1).reciprocal_(), dim=-1)
+    left = torch.cumprod((odds + number(1.0, odds.dtype)).reciprocal_(), dim=-1)
     return torch.cat([odds * left, left[..., -1:]], dim=-1)
 
 
 def _plain_pull(y: Array, cotangent: Array) -> Array:
     """`_pull` in float64, from the value alone: with the sums S_k of the y from the k-th on, z_k is y_k/S_k."""
     y, weighted = y.flip(-1).double(), cotangent.flip(-1).double()
-    # Measured from the entry with most of the stick, or from any where none has, since nothing cancels there.
-    weighted.sub_(weighted[..., :1].clone())
-    weighted.sub_(torch.sum(torch.round(y).mul_(weighted), dim=-1, keepdim=True)).mul_(y)
+    if y.numel() <= _FEW:
+        weighted.sub_(torch.gather(weighted, -1, torch.argmax(y, dim=-1, keepdim=True)))
+    else:  # measured from the mean, twice, which is faster: where most of the stick has one cotangent, what is left is exact
+        share = torch.matmul(y, y.new_ones(y.shape[-1], 1)).reciprocal_()
+        for _ in range(2):
+            weighted.sub_(dots(y, weighted).mul_(share))
+    weighted.mul_(y)
     left, taken = torch.cumsum(y, dim=-1), torch.cumsum(weighted, dim=-1)
     change = weighted[..., 1:].mul_(left[..., :-1]).sub_(y[..., 1:].mul_(taken[..., :-1]))
     return change.div_(left[..., 1:].clamp_(min=_LEAST)).flip(-1)

@@ -42,6 +42,11 @@ def dots(a: Array, b: Array) -> Array:
     return torch.matmul(a * b, a.new_ones(a.shape[-1], 1))
 
 
+def turned(x: Array) -> Array:
+    """The vectors of a matrix as columns, in float64: what torch adds up along the first axis it adds many at a time."""
+    return x.t().to(torch.float64, memory_format=torch.contiguous_format)
+
+
 def in_blocks(function: Callable[..., Array], *arrays: Array) -> Array:
     """function(*arrays), which works on vectors along the last axis, for many of them a few at a time.
 
@@ -56,7 +61,7 @@ def in_blocks(function: Callable[..., Array], *arrays: Array) -> Array:
     if first.ndim != 2:  # torch multiplies matrices faster than stacks of them
         arrays = tuple(array.reshape(-1, array.shape[-1]) for array in arrays)
     if first.numel() <= 2 * _BLOCK or first.shape[-1] > _BLOCK:
-        result = function(*arrays).to(first.dtype)
+        result = function(*arrays).to(first.dtype, memory_format=torch.contiguous_format)
     else:
         result = _by_blocks(function, arrays, _BLOCK // first.shape[-1])
     return result if first.ndim == 2 else result.reshape(*first.shape[:-1], result.shape[-1])

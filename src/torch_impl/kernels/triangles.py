@@ -98,7 +98,7 @@ def largest_entry(matrix: Array) -> Array:
 def _filled(x: Array, side: int, below: int) -> Array:
     entry, _ = _places(side, below, x.device)
     # twin: a gather by torch's index_select, the fastest of its gathers; JAX's derivative is a scatter, which it transposes.
-    padded = torch.nn.functional.pad(x, (0, 1))
+    padded = torch.constant_pad_nd(x, (0, 1))
     # No view: torch lets nobody change in place a view that was made inside of an autograd Function.
     return torch.ops.aten._unsafe_view(torch.index_select(padded, -1, entry), (*x.shape[:-1], side, side))
 
@@ -113,11 +113,13 @@ def _places(side: int, below: int, device: torch.device) -> tuple[Array, ...]:
     return _placed(side, below) if device.type == "cpu" else _copied(side, below, device)
 
 
+@lru_cache(maxsize=64)
 def _placed(side: int, below: int) -> tuple[Array, ...]:
-    return tuple(torch.as_tensor(part, device="cpu") for part in triangle_places(side, below))
+    with torch.inference_mode(mode=False):  # what is made in inference mode cannot be kept for a derivative later
+        return tuple(torch.as_tensor(part, device="cpu") for part in triangle_places(side, below))
 
 
 @lru_cache(maxsize=64)
 def _copied(side: int, below: int, device: torch.device) -> tuple[Array, ...]:
-    with torch.inference_mode(mode=False):  # what is made in inference mode cannot be kept for a derivative later
+    with torch.inference_mode(mode=False):
         return tuple(part.to(device) for part in _placed(side, below))
