@@ -20,7 +20,9 @@ from torch_impl.kernels.exact_sums import cumsum_exactly, squares, sum_exactly, 
 from torch_impl.kernels.hyperbolic import log_less_tanh, log_less_tanh_twice, log_sech2, tanh_fraction
 from torch_impl.kernels.logarithms import log_twice
 from torch_impl.kernels.sphere import across, first_basis_vector, measured, unit
-from torch_impl.kernels.sums import after, before, reverse_cumsum, sum_once
+from torch_impl.kernels.sums import after, before, doubled, in_blocks, in_sight, reverse_cumsum, sum_once
+
+_FAR = 150.0  # 1 - tanh(150) is 0 in float32, and exp(300) finite in float64
 
 
 class Radius(NamedTuple):
@@ -271,10 +273,36 @@ _LOG_DETS: Any = {kind: _log_det_of(*kind) for kind in _KINDS}
 @with_rule(
     push=lambda x, y, tangent: _stick_push(x, y, tangent),
     pull=lambda x, y, cotangent: _stick_pull(x, y, cotangent),
+    quick=lambda x, y, cotangent: in_blocks(_plain_pull, x, y, cotangent) if doubled(x) else _stick_pull(x, y, cotangent),
 )
 def stick(x: Array) -> Array:
     """tanh(x_k) times what the entries before leave of the unit ball in norm 1: prod_{j<k} (1 - |tanh x_j|)."""
+    if doubled(x):
+        return in_blocks(_plain_stick, x)
     return tanh(x) * _left_before(x)
+
+
+def _plain_odds(x: Array) -> tuple[Array, Array]:
+    """E = exp(2|x|) - 1, where |tanh x| = E/(E + 2), and 1 - |tanh x| = 2/(E + 2); in float64, for numbers of float32."""
+    odds = torch.expm1(2 * torch.clamp(torch.abs(x.double()), max=_FAR))
+    return odds, 2 / (odds + 2)
+
+
+def _plain_stick(x: Array) -> Array:
+    odds, left = _plain_odds(x)
+    if not in_sight(x):  # what differentiates this body needs the slope 1 at 0
+        before_each = torch.nn.functional.pad(torch.cumprod(left[..., :-1], dim=-1), (1, 0), value=1.0)
+        return tanh(x.double()) * before_each
+    return torch.copysign(odds * (torch.cumprod(left, dim=-1) / 2), x)
+
+
+def _plain_pull(x: Array, y: Array, w: Array) -> Array:
+    odds, left = _plain_odds(x)
+    w = w.double()
+    behind = reverse_cumsum(y * w)
+    own = torch.cumprod(left, dim=-1).mul_(w)
+    own[..., :-1].sub_(behind[..., 1:].mul_(torch.sign(x[..., :-1])))
+    return own.mul_(odds.mul_(left).div_(2).add_(1))
 
 
 def _size(x: Array) -> Array:
