@@ -126,7 +126,8 @@ def project(kind, params, x, dtype):
             return np.asarray(_on_simplex(point, params["p"][0]))
     if kind == "spd":
         with jax.enable_x64(True):
-            return np.asarray(_semidefinite(point, params["p"][0]))
+            floor = params["p"][0] * np.eye(point.shape[-1])
+            return (np.asarray(_semidefinite(point.astype(np.float64) - floor)) + floor).astype(point.dtype)
     return _call("project", spec, point)
 
 
@@ -181,7 +182,7 @@ def _jitted(quantity, spec):
     return jax.jit(lambda *arrays: QUANTITIES[quantity](spec, *arrays))
 
 
-_semidefinite = jax.jit(project_semidefinite, static_argnums=1)
+_semidefinite = jax.jit(project_semidefinite)
 _on_simplex = jax.jit(project_simplex, static_argnums=1)
 
 

@@ -128,7 +128,8 @@ def project(kind, params, x, dtype):
     if kind == "simplex":
         return project_simplex(point, params["p"][0]).numpy()
     if kind == "spd":
-        return project_semidefinite(point, params["p"][0]).numpy()
+        floor = params["p"][0] * torch.eye(point.shape[-1], dtype=torch.float64)
+        return (project_semidefinite(point.double() - floor) + floor).to(point.dtype).numpy()
     return backend.project(spec, point).numpy()
 
 

@@ -36,6 +36,11 @@ WRITTEN = {
     "projection onto hyperplane": (project, iso.Hyperplane(PLANE, 1.0), (50, 99), 30),
     "inside of hyperplane": (contains, iso.Hyperplane(PLANE, 1.0), (50, 99), 30),
     "inverse of half-space": (inverse, iso.HalfSpace(PLANE, 1.0), (50, 100), 55),
+    "inverse of simplex": (inverse, iso.Simplex(), (50, 99), 45),
+    "inverse of ordered interval": (inverse, iso.OrderedInterval(0.0, 1.0), (50, 100), 80),
+    "inverse of ball": (inverse, iso.L2Ball(), (50, 100), 55),
+    "projection onto ball": (project, iso.L2Ball(), (50, 100), 40),
+    "projection onto l1 ball": (project, iso.L1Ball(), (50, 100), 55),
     "projection onto half-space": (project, iso.HalfSpace(PLANE, 1.0), (50, 100), 55),
 }
 

@@ -16,6 +16,7 @@ from jax_impl.kernels.sums import sum_by_blocks
 
 def room(norm: int, whole: float, scale: float, v: Array) -> Array:
     """whole - |v| (norm 1) or whole^2 - |v|^2 (norm 2), rounded once, also where it cancels; the last axis is kept."""
+    # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
     scaled = v * scale
     scaled = jnp.clip(scaled, -4.0, 4.0)  # outside anyway
     border = jnp.zeros_like(scaled[..., :1]) + shielded(whole, scaled)
@@ -63,6 +64,7 @@ def project_l1_ball(radius: float, whole: float, scale: float, point: Array) -> 
 
     Source: Duchi et al. (2008), "Efficient projections onto the l1-ball for learning in high dimensions", ICML.
     """
+    # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
     size = jnp.abs(point)
     largest = lax.stop_gradient(jnp.max(size, axis=-1, keepdims=True))
     below_largest = largest - lax.stop_gradient(size)

@@ -12,6 +12,7 @@ def project_simplex(point: Array, total: float = 1.0) -> Array:
 
     Source: Held, Wolfe and Crowder (1974), "Validation of subgradient optimization", Mathematical Programming 6.
     """
+    # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
     shifted = point - jnp.max(point, axis=-1, keepdims=True)
     descending = -jnp.sort(-shifted, axis=-1)
     counts = jnp.arange(1, point.shape[-1] + 1, dtype=point.dtype)

@@ -9,13 +9,17 @@ from torch import Tensor as Array
 from torch_impl.kernels.elementary import atanh, log, shielded, two_sum
 from torch_impl.kernels.exact_sums import cumsum_exactly, squares, sum_exactly, two_product
 from torch_impl.kernels.links import log_ratio
+from torch_impl.kernels.projections import project_simplex
 from torch_impl.kernels.radial import radius_of
 from torch_impl.kernels.sphere import unit
-from torch_impl.kernels.sums import sum_by_blocks
+from torch_impl.kernels.sums import doubled, in_blocks, sum_by_blocks, sum_once
 
 
 def room(norm: int, whole: float, scale: float, v: Array) -> Array:
     """whole - |v| (norm 1) or whole^2 - |v|^2 (norm 2), rounded once, also where it cancels; the last axis is kept."""
+    # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
+    if doubled(v):
+        return in_blocks(lambda v: _plain_room(norm, whole, v.double() * scale), v)
     scaled = v * scale
     scaled = torch.clamp(scaled, -4.0, 4.0)  # outside anyway
     border = torch.zeros_like(scaled[..., :1]) + shielded(whole, scaled)
@@ -63,6 +67,9 @@ def project_l1_ball(radius: float, whole: float, scale: float, point: Array) -> 
 
     Source: Duchi et al. (2008), "Efficient projections onto the l1-ball for learning in high dimensions", ICML.
     """
+    # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
+    if doubled(point):
+        return in_blocks(lambda x: _plain_project_l1_ball(radius, x.double()), point)
     size = torch.abs(point)
     largest = torch.amax(size, dim=-1, keepdim=True).detach()
     below_largest = largest - size.detach()
@@ -90,3 +97,17 @@ def _above_threshold(radius: float, size: Array, active: Array) -> tuple[Array, 
     product, lost = two_product(threshold, count)
     difference, rest = two_sum(size, -threshold)
     return difference, rest - (((total - product) - lost) + error) / count
+
+
+def _plain_room(norm: int, whole: float, scaled: Array) -> Array:
+    """`room` in float64, for numbers that come from float32: their squares are exact."""
+    taken = -torch.abs(scaled) if norm == 1 else -scaled * scaled
+    border = torch.full_like(scaled[..., :1], whole if norm == 1 else whole * whole)
+    return sum_once(torch.cat([taken, border], dim=-1))
+
+
+def _plain_project_l1_ball(radius: float, point: Array) -> Array:
+    """`project_l1_ball` in float64, for numbers that come from float32."""
+    size = torch.abs(point)
+    outside = torch.sum(size, dim=-1, keepdim=True) > radius
+    return torch.copysign(torch.where(outside, project_simplex(size, radius), size), point)

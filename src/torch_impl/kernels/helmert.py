@@ -84,16 +84,17 @@ def helmert_logsumexp(x: Array) -> Array:
 def helmert_log(y: Array, tail: Any = 0.0) -> Array:
     """H log(y + tail): the inverse of `helmert_softmax`, free of the scale of y; `tail` is the rounding error of y."""
     # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
-    wide = y.double() if doubled(y) else y
-    logs, rest = log_twice(wide)
-    rest = rest + tail / wide
+    if doubled(y):
+        return in_blocks(_plain_log, y, *([tail] if isinstance(tail, Array) else []))
+    logs, rest = log_twice(y)
+    rest = rest + tail / y
     top = torch.argmax(y, dim=-1, keepdim=True)
     largest = torch.arange(y.shape[-1], device=y.device) == top
     logs, lost = two_sum(logs, -torch.sum(torch.where(largest, logs, 0.0), dim=-1, keepdim=True))
     rest = torch.where(
         torch.isfinite(logs), (rest - torch.sum(torch.where(largest, rest, 0.0), dim=-1, keepdim=True)) + lost, 0.0
     )
-    return _helmert_twice(logs, rest).to(y.dtype)
+    return _helmert_twice(logs, rest)
 
 
 @with_rule(
@@ -117,8 +118,9 @@ def helmert_spread(x: Array) -> Array:
 def helmert_gather(x: Array) -> Array:
     """H x along the last axis: the inverse of `helmert_spread`."""
     # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
-    wide = x.double() if doubled(x) else x
-    return _helmert_twice(wide, torch.zeros_like(wide)).to(x.dtype)
+    if doubled(x):
+        return in_blocks(lambda x: _plain_helmert(x.double()), x)
+    return _helmert_twice(x, torch.zeros_like(x))
 
 
 def _weights(x: Array) -> Array:
@@ -147,6 +149,20 @@ def _turned_pull(y: Array, cotangent: Array) -> Array:
     change = t.sub_(torch.sum(y * t, dim=0)).mul_(y)
     change = change.sub_(y.mul_(torch.sum(change, dim=0)))
     return torch.mm(helmert_matrix_like(y[1:].t()), change).t()
+
+
+def _plain_log(y: Array, *tail: Array) -> Array:
+    """`helmert_log` in float64, for numbers that come from float32, by logarithms of quotients with the largest."""
+    wide = y.double() + tail[0] if tail else y.double()
+    top = torch.amax(wide, dim=-1, keepdim=True).detach()
+    near = wide > top / 2
+    logs = torch.log1p(torch.where(near, (wide - top) / top, 0.0))
+    return _plain_helmert(torch.where(near, logs, torch.log(torch.where(near, 1.0, wide / top))))
+
+
+def _plain_helmert(u: Array) -> Array:
+    """H u by running sums, in which small entries in front of a large one keep their digits."""
+    return _helmert(u, torch.cumsum(u, dim=-1))
 
 
 def _helmert_exponents(x: Array) -> tuple[Array, Array, Array]:

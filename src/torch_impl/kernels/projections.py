@@ -6,7 +6,7 @@ import torch
 from torch import Tensor as Array
 
 from torch_impl.kernels.elementary import two_sum
-from torch_impl.kernels.sums import before, on_one_grid, sum_once
+from torch_impl.kernels.sums import before, doubled, in_blocks, on_one_grid, sum_once
 
 
 def project_simplex(point: Array, total: float = 1.0) -> Array:
@@ -14,6 +14,9 @@ def project_simplex(point: Array, total: float = 1.0) -> Array:
 
     Source: Held, Wolfe and Crowder (1974), "Validation of subgradient optimization", Mathematical Programming 6.
     """
+    # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
+    if doubled(point):
+        return in_blocks(lambda x: project_simplex(x.double(), total), point)
     shifted = point - torch.amax(point, dim=-1, keepdim=True)
     descending = torch.sort(shifted, dim=-1, descending=True).values
     counts = torch.arange(1, point.shape[-1] + 1, dtype=point.dtype, device=point.device)
