@@ -71,6 +71,7 @@ def levinson_inverse(phi: Array) -> tuple[Array, Array, Array]:
     """
     # twin: torch loops in Python, JAX in a scan, whose program does not grow with the number of coefficients.
     # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
+    # twin: torch makes the coefficients one shorter at each step; in a scan they keep their length, forwards and backwards.
     ahead = jnp.concatenate([jnp.ones_like(phi[..., :1]), -phi], axis=-1)
     rest = jnp.zeros_like(ahead)
 

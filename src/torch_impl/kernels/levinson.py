@@ -15,6 +15,9 @@ from torch_impl.kernels.sums import doubled
 
 Pair = tuple[Array, Array]
 
+_PLAIN = 1e-4
+"""The smallest prod (1 - r_k^2) with which float64 has the digits that float32 asks for."""
+
 
 @with_rule(
     push=lambda x, y, tangent: _added(_jacobian(x).mT, tangent),
@@ -64,15 +67,30 @@ def levinson_inverse(phi: Array) -> tuple[Array, Array, Array]:
     """
     # twin: torch loops in Python, JAX in a scan, whose program does not grow with the number of coefficients.
     # twin: torch computes float32 through float64 where the device has it; a JAX program may have none.
+    # twin: torch makes the coefficients one shorter at each step; in a scan they keep their length, forwards and backwards.
     wide = phi.double() if doubled(phi) else phi
-    ahead = torch.cat([torch.ones_like(wide[..., :1]), -wide], dim=-1)
-    rest = torch.zeros_like(ahead)
-    there, back, found = (ahead, rest), (torch.flip(ahead, (-1,)), rest), []
-    for _ in range(phi.shape[-1]):
-        there, back, r = _step_back(there, back)
+    if doubled(phi) and (plain := _plain_inverse(wide, phi.dtype)) is not None:
+        return plain
+    left, found = (wide, torch.zeros_like(wide)), []
+    for k in reversed(range(phi.shape[-1])):
+        left, r = _step_back(left, k)
         found.append(torch.stack(r))
     r, more, less = torch.cat(found[::-1], dim=-1).to(phi.dtype)
     return r, more, less
+
+
+def _plain_inverse(phi: Array, dtype: torch.dtype) -> tuple[Array, Array, Array] | None:
+    """`levinson_inverse` in float64, for float32; None where that has not the digits, or nobody can look at numbers."""
+    if torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active() or phi.is_meta:
+        return None
+    found = []
+    for k in reversed(range(phi.shape[-1])):
+        r, rest = phi[..., k:], phi[..., :k]
+        found.append(r)
+        phi = torch.addcmul(rest, r, torch.flip(rest, (-1,))) / ((1 - r) * (1 + r))
+    r = torch.cat(found[::-1], dim=-1)
+    growth = torch.prod((1 - r.detach()) * (1 + r.detach()), dim=-1)
+    return (r.to(dtype), (1 + r).to(dtype), (1 - r).to(dtype)) if bool(torch.all(growth > _PLAIN)) else None
 
 
 def _step(ahead: Array, back: Array, links: Array) -> tuple[Array, Array]:
@@ -86,15 +104,14 @@ def _step(ahead: Array, back: Array, links: Array) -> tuple[Array, Array]:
     return torch.where(far, total + gap, ahead - r * moved), torch.where(far, total - gap, moved - r * ahead)
 
 
-def _step_back(ahead: Pair, back: Pair) -> tuple[Pair, Pair, tuple[Array, Array, Array]]:
-    r = (-back[0][..., :1], -back[1][..., :1])
+def _step_back(phi: Pair, k: int) -> tuple[Pair, tuple[Array, Array, Array]]:
+    """The k coefficients without the last r, which is the last coefficient: (phi + r (phi from behind)) / (1 - r^2)."""
+    r, rest = (phi[0][..., k:], phi[1][..., k:]), (phi[0][..., :k], phi[1][..., :k])
     one = torch.ones_like(r[0])
     less, more = _plus((one, 0 * one), (-r[0], -r[1])), _plus((one, 0 * one), r)
-    room = _times(less, more)
-    moved = _over(_plus(back, _times(r, ahead)), room)
-    ahead = _over(_plus(ahead, _times(r, back)), room)
-    behind = [torch.nn.functional.pad(part[..., 1:], (0, 1)) for part in moved]
-    return ahead, (behind[0], behind[1]), (r[0], more[0], less[0])
+    turned = (torch.flip(rest[0], (-1,)), torch.flip(rest[1], (-1,)))
+    left = _over(_plus(rest, _times(r, turned)), _times(less, more)) if k else rest
+    return left, (r[0], more[0], less[0])
 
 
 def _plus(a: Pair, b: Pair) -> Pair:
