@@ -64,7 +64,7 @@ PARITY: dict[tuple[str, str], Row] = {
     ("interval-narrow", "log_abs_det"): Row(2, 2, None, None, CROSSING),
     ("interval-narrow", "pullback"): Row(3, 3, None, None, LINKS),
     ("interval-narrow", "log_abs_det_gradient"): Row(3, 3, None, None, LINKS),
-    ("interval-wide", "forward"): Row(2, 2, None, None, LINKS),
+    ("interval-wide", "forward"): Row(3, 2, None, None, LINKS),
     ("interval-wide", "inverse"): Row(2, 2, None, None, LOGS),
     ("interval-wide", "log_abs_det"): Row(2, 2, None, None, CROSSING),
     ("interval-wide", "pullback"): Row(3, 4, None, None, LINKS),

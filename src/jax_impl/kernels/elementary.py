@@ -9,7 +9,8 @@ from math import log as math_log
 from typing import Any
 
 import jax.numpy as jnp
-from jax import Array, lax
+import numpy as np
+from jax import Array, enable_x64, lax
 
 from jax_impl.kernels.derivatives import with_slope
 
@@ -23,6 +24,9 @@ _LN2_REDUCING = {
 _TERMS = {"float32": 8, "float64": 14}
 _ATANH_TERMS = {"float32": 11, "float64": 25}
 _RANGE = {"float32": 110.0, "float64": 760.0}
+_UNDERFLOWS, _OVERFLOWS = -87.336544, 88.722832  # beyond, e^x is no normal number of float32
+# Sizes of arrays for which XLA's float64 exp is taken: the program that it leaves is so short that no thread is woken for it.
+_FEW, _MANY = 32, 128
 _HALF_DIGITS = {"float32": (8, 11), "float64": (11, 25)}  # of the exponent, and of the mantissa behind its first
 _EXPONENT = {"float32": (jnp.int32, 127, 23), "float64": (jnp.int64, 1023, 52)}
 
@@ -42,6 +46,8 @@ def _sech2_slope(x: Array) -> Array:
 @with_slope(_exp_slope)
 def exp(x: Array) -> Array:
     """e^x."""
+    if x.dtype == jnp.float32:
+        return _exp32(x)
     k, (head, tail) = _reduced(x)
     total, error = two_sum(shielded(1.0, x), head)
     return _scaled(total + (error + tail), k)
@@ -56,6 +62,11 @@ def expm1(x: Array) -> Array:
     power = _power_of_two(within)
     total, error = two_sum(head * power, power - 1)
     return jnp.where(k > 64, _scaled(1 + (head + tail), k), total + (error + tail * power))
+
+
+def decay_times_power(x: Array, power: Any) -> Array:
+    """e^-|x| 2^power in float32, for whole powers from 0 to 126, where the exponential alone may underflow."""
+    return _exp_times_power(jnp.where(x < 0, x, -x), power)
 
 
 def log(x: Array) -> Array:
@@ -192,6 +203,31 @@ def _reduced(x: Array) -> tuple[Array, tuple[Array, Array]]:
     for n in range(_TERMS[name] - 1, 1, -1):
         series = series * r + 1 / factorial(n)
     return k, (r, lost + r * r * series)
+
+
+def _exp32(x: Array) -> Array:
+    """`exp` in float32, in as few steps as leave it within 1 ULP; numbers below the normal ones are 0."""
+    if _FEW <= x.size <= _MANY:
+        with enable_x64(True):
+            return lax.exp(x.astype(jnp.float64)).astype(x.dtype)
+    return jnp.where(x > _OVERFLOWS, jnp.inf, _exp_times_power(x, 0))
+
+
+def _exp_times_power(x: Array, power: Any) -> Array:
+    """e^x 2^power in float32, for whole powers and results that do not overflow."""
+    high, low = _LN2_REDUCING["float32"]
+    k = lax.round(x * (1 / math_log(2)), lax.RoundingMethod.TO_NEAREST_EVEN)
+    head, tail = x - k * high, k * low
+    r = head - tail
+    lost = (head - r) - tail
+    series = jnp.full_like(r, 1 / factorial(7))
+    for n in range(6, 1, -1):
+        series = series * r + 1 / factorial(n)
+    total = r + shielded(1.0, r)
+    total = total + ((r - (total - 1)) + (lost + r * r * series))
+    bits = lax.bitcast_convert_type(total, jnp.int32) + ((k.astype(jnp.int32) + power) << 23)
+    within = lax.bitcast_convert_type(bits, x.dtype)
+    return jnp.where(x < np.asarray(_UNDERFLOWS - power * math_log(2), np.float32), 0.0, within)
 
 
 def _power_of_two(k: Array) -> Array:

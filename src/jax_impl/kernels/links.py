@@ -7,7 +7,7 @@ import numpy as np
 from jax import Array, lax
 
 from jax_impl.kernels.derivatives import with_slope
-from jax_impl.kernels.elementary import LN2, atanh, divided, exp, expm1, log, log1p, shielded, tanh
+from jax_impl.kernels.elementary import LN2, atanh, decay_times_power, divided, exp, expm1, log, log1p, shielded, tanh
 
 
 def decay(x: Array) -> Array:
@@ -80,6 +80,10 @@ def _between_curvature(raw: Array, half: Any, rate: float, steep: bool) -> Array
 def between_slope(raw: Array, half: Any, rate: float, steep: bool) -> Array:
     """d value / d raw of `between`: half 2 rate e/(1 + e)^2."""
     x = rate * raw
+    if _shares_exponent(x, half, steep):
+        scaled, part, s = _steep_parts(x, half)
+        slope = (2 * rate * part) * scaled
+        return slope - slope * s
     s = smaller(x)
     double = (2 * rate) * s  # inside of the difference, where no compiler multiplies it with a half that is huge
     slope = half * (double - double * s)
@@ -101,21 +105,25 @@ def between(
 ) -> Array:
     """mid + half tanh(x/2) with x = rate raw, measured from low, high or mid, whichever loses no digit (`form`)."""
     x = rate * raw
+    if form != "odd" and _shares_exponent(x, half, steep):  # the exponential is that of the slope
+        scaled, part, _ = _steep_parts(x, half)
+        gap = (2 * part) * scaled
+        return jnp.where(x < 0, low + gap, high - gap)
     # twin: eager torch on the CPU checks the numbers before it takes the short form; traced programs cannot.
     if form == "low" and not _sinks(low, steep):
         return (2 * half) * sigmoid(x) + low
     if form == "high" and not _sinks(high, steep):
         return (-2 * half) * sigmoid(-x) + high
-    rise = half * tanh((rate / 2) * raw) if form == "odd" or crosses else x
-    if steep and (form == "odd" or crosses):  # raw / 2 may underflow where half * raw / 2 does not
-        rise = jnp.where((raw > -1e-30) & (raw < 1e-30), (half * (rate / 2)) * raw, rise)
     if form == "odd":
+        rise = half * tanh((rate / 2) * raw)
+        if steep:  # raw / 2 may underflow where half * raw / 2 does not
+            rise = jnp.where((raw > -1e-30) & (raw < 1e-30), (half * (rate / 2)) * raw, rise)
         return rise if rate == 2.0 else shielded(mid, raw) + rise  # tanh(-0.0) is -0.0, this is 0.0
+    # twin: around 0 torch measures from mid; JAX from the nearer bound, which is within the bar and has no further function.
     gap = half * smaller(x)
     gap = gap + gap
     gap = _steep(x, half, 2.0, gap) if steep else gap
-    outer = jnp.where(x < 0, low + gap, high - gap)
-    return jnp.where((x > -1) & (x < 1), mid + (shielded(mid_tail, raw) + rise), outer) if crosses else outer
+    return jnp.where(x < 0, low + gap, high - gap)
 
 
 def _between_inverse_slope(
@@ -151,6 +159,21 @@ def _steep(x: Array, half: Any, factor: float, near: Array) -> Array:
     """
     root = decay(x / 2)
     return jnp.where((x < -40) | (x > 40), (half * root) * (root * factor), near)
+
+
+def _shares_exponent(x: Array, half: Any, steep: bool) -> bool:
+    """Whether `_steep_parts` have a place in float32."""
+    return steep and x.dtype == jnp.float32 and bool(np.all(half < 2.0**125))
+
+
+def _steep_parts(x: Array, half: Any) -> tuple[Array, Any, Array]:
+    """s = sigmoid(-|x|) times a power of 2, half over that power, and s: half is in the exponent of the exponential, which
+    underflows before their product. In float32.
+    """
+    power = np.clip(np.frexp(half)[1] + 1, 0, 126).astype(np.int32)
+    decay, down = decay_times_power(x, power), np.ldexp(np.float32(1), -power)
+    scaled = decay / (1 + decay * down)
+    return scaled, np.ldexp(np.asarray(half, np.float32), -power), scaled * down
 
 
 def _sinks(bound: Any, steep: bool) -> bool:

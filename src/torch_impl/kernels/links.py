@@ -156,6 +156,7 @@ def between(
         rise = torch.where((raw > -1e-30) & (raw < 1e-30), (half * (rate / 2)) * raw, rise)
     if form == "odd":
         return rise if rate == 2.0 else shielded(mid, raw) + rise  # tanh(-0.0) is -0.0, this is 0.0
+    # twin: around 0 torch measures from mid; JAX from the nearer bound, which is within the bar and has no further function.
     gap = half * smaller(x)
     gap = gap + gap
     gap = _steep(x, half, 2.0, gap) if steep else gap
