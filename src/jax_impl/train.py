@@ -121,7 +121,7 @@ class Loop:
         with setting(self._plan.computing, self._plan.device):
             batch = _batch(self._data, order, 0)
             now = self._raw, self._variables, batch, jnp.int32(self._step), _scale(self._extras)
-            loss, grads, _, whole = jax.jit(self._objective.__call__)(*now)
+            loss, grads, _, whole = jax.jit(partial(self._objective))(*now)
         shown = self._plan.layout.cut(map(to_numpy, whole))
         return Evaluation(shown, to_numpy(loss), self._plan.layout.unflatten(to_numpy(grads)))
 
