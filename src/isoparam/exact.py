@@ -14,6 +14,17 @@ ENVIRONMENT = {"ATEN_CPU_CAPABILITY": "default", "XLA_FLAGS": "--xla_cpu_max_isa
 UNFUSED = (1 + 2.0**-12, 1 + 2.0**-12, -1 - 2.0**-11)
 """a, b, c in float32 with a * b + c equal to 0 where the product is rounded, and to 2^-24 where it is not."""
 
+BESIDE = 2.0**-12
+"""How far off, relative to raw, the second point lies at which `on_grid` looks."""
+
+GRID = 2.0**-16
+"""The spacing of the grid of a gradient, over its change to that point: 2^-12 of it is what a last place of raw does, and a
+sixteenth of that is what no step in float32 can miss.
+"""
+
+EXPONENT = 0x7FF << 52
+"""The bits of a float64 that are kept of it in the power of two below it."""
+
 SUMMING: tuple[type, ...] = (LBFGS, Adafactor, Muon)
 """Optimizers whose float32 steps add up many numbers, in another order in each backend."""
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, lax
 
-from isoparam.exact import UNFUSED, refuse
+from isoparam.exact import BESIDE, EXPONENT, GRID, UNFUSED, refuse
+from isoparam.plan import probe
 
 
 def check_exact() -> None:
@@ -29,17 +30,47 @@ def rounded(objective: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     def narrow(raw: Array, variables: Any, batch: Any, step: Any, scale: Any = None) -> Any:
-        loss, grads, after, whole = objective(raw.astype(jnp.float64), variables, batch, step, scale)
-        return loss.astype(raw.dtype), grads.astype(raw.dtype), after, whole
+        wide = raw.astype(jnp.float64)
+        loss, grads, after, whole = objective(wide, variables, batch, step, scale)
+        near = objective(wide * (1 + BESIDE * probe(raw.shape)), variables, batch, step, scale)[1]
+        return loss.astype(raw.dtype), on_grid(grads, near).astype(raw.dtype), after, whole
 
     return narrow
 
 
-@contextmanager
-def nearest_roots() -> Iterator[None]:
-    """The steps of the optimizers take the root that is nearest, for the time of a block.
+def on_grid(grads: Array, near: Array) -> Array:
+    """A gradient, in float64, rounded to a grid of the size of what float32 parameters can tell.
 
-    # twin: torch's own is one unit in the last place off for a fifth of float32; XLA's is the nearest by itself.
+    Near a minimum a gradient is what is left of large terms. Its last places in float32 then lie below what float64 keeps of
+    the terms, and are noise, another in each backend; the last place of a parameter changes far more. So entry by entry the
+    grid is a sixteenth (to the power of two below it) of what the last places of the parameters change.
+
+    Args:
+        grads: the gradient.
+        near: the gradient at parameters that are `BESIDE` times as much off, in any direction.
+    """
+    bits = lax.bitcast_convert_type(near - grads, jnp.int64) & EXPONENT
+    change = lax.bitcast_convert_type(bits, jnp.float64)
+    grid = change * GRID
+    known = (change > 2.0**-900) & (change < jnp.inf) & (jnp.abs(grads) < grid * 2.0**52)
+    number = jnp.round(grads / jnp.where(known, grid, 1.0)) * grid
+    return jnp.where(known, jnp.where(number != 0, number, 0.0), grads)  # without -0, which has other bits
+
+
+@contextmanager
+def flushed() -> Iterator[None]:
+    """Numbers below the normal ones are 0 for the time of a block, in this thread.
+
+    # twin: torch keeps them, unless the processor is told; XLA always takes them for 0.
+    """
+    yield
+
+
+@contextmanager
+def equal_steps() -> Iterator[None]:
+    """The steps of the optimizers take the root that is nearest and flush what is below the normal numbers, in a block.
+
+    # twin: torch's own root is one unit in the last place off for a fifth of float32; XLA's is the nearest by itself.
     """
     yield
 

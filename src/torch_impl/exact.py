@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor as Array
 
-from isoparam.exact import UNFUSED, refuse
+from isoparam.exact import BESIDE, EXPONENT, GRID, UNFUSED, refuse
+from isoparam.plan import probe
 
 _NEAREST: ContextVar[bool] = ContextVar("nearest", default=False)
 
@@ -31,23 +32,66 @@ def rounded(objective: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     def narrow(raw: Array, variables: Any, batch: Any, step: Any, scale: Any = None) -> Any:
-        loss, grads, after, whole = objective(raw.double(), variables, batch, step, scale)
-        return loss.to(raw.dtype), grads.to(raw.dtype), after, whole
+        wide = raw.double()
+        loss, grads, after, whole = objective(wide, variables, batch, step, scale)
+        near = objective(
+            wide * torch.as_tensor(1 + BESIDE * probe(raw.shape), device=raw.device), variables, batch, step, scale
+        )[1]
+        with flushed():
+            return loss.to(raw.dtype), on_grid(grads, near).to(raw.dtype), after, whole
 
     return narrow
 
 
-@contextmanager
-def nearest_roots() -> Iterator[None]:
-    """The steps of the optimizers take the root that is nearest, for the time of a block.
+def on_grid(grads: Array, near: Array) -> Array:
+    """A gradient, in float64, rounded to a grid of the size of what float32 parameters can tell.
 
-    # twin: torch's own is one unit in the last place off for a fifth of float32; XLA's is the nearest by itself.
+    Near a minimum a gradient is what is left of large terms. Its last places in float32 then lie below what float64 keeps of
+    the terms, and are noise, another in each backend; the last place of a parameter changes far more. So entry by entry the
+    grid is a sixteenth (to the power of two below it) of what the last places of the parameters change.
+
+    Args:
+        grads: the gradient.
+        near: the gradient at parameters that are `BESIDE` times as much off, in any direction.
     """
-    token = _NEAREST.set(True)
+    change = ((near - grads).view(torch.int64) & EXPONENT).view(torch.float64)
+    grid = change * GRID
+    known = (change > 2.0**-900) & (change < torch.inf) & (grads.abs() < grid * 2.0**52)
+    number = torch.round(grads / grid.where(known, 1.0)) * grid
+    return torch.where(known, number.where(number != 0, 0.0), grads)  # without -0, which has other bits
+
+
+@contextmanager
+def flushed() -> Iterator[None]:
+    """Numbers below the normal ones are 0 for the time of a block, in this thread.
+
+    # twin: torch keeps them, unless the processor is told; XLA always takes them for 0.
+    """
+    before = bool(torch.full((1,), 2.0**-120).mul(2.0**-10) == 0)
+    if not torch.set_flush_denormal(True):
+        refuse("torch")
     try:
         yield
     finally:
+        torch.set_flush_denormal(before)
+
+
+@contextmanager
+def equal_steps() -> Iterator[None]:
+    """The steps of the optimizers take the root that is nearest and flush what is below the normal numbers, in a block.
+
+    # twin: torch's own root is one unit in the last place off for a fifth of float32; XLA's is the nearest by itself.
+    """
+    token, threads = _NEAREST.set(True), torch.get_num_threads()
+    if threads > 1:
+        torch.set_num_threads(1)  # others do not flush
+    try:
+        with flushed():
+            yield
+    finally:
         _NEAREST.reset(token)
+        if threads > 1:
+            torch.set_num_threads(threads)
 
 
 def root(x: Array) -> Array:

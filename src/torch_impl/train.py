@@ -14,7 +14,7 @@ from isoparam.layout import layout
 from isoparam.plan import Plan, Rows, pieces_of, probe
 from isoparam.problem import Problem
 from isoparam.run import Evaluation
-from torch_impl.exact import check_exact, nearest_roots, rounded
+from torch_impl.exact import check_exact, equal_steps, flushed, rounded
 from torch_impl.flat import (
     DTYPES,
     Objective,
@@ -108,13 +108,14 @@ class Loop:
                 torch.cat(self._record(whole), out=next(waiting))
             torch.cat(parts, out=row)
             now = None if settings is None else settings[k]
-            with nearest_roots() if self._plan.numerics == "exact" else nullcontext():
+            with equal_steps() if self._plan.numerics == "exact" else nullcontext():
                 tools = self._slots, self._extras, now, partial(self._again, before)
                 _, self._slots = updated(self._plan, self._raw, loss, grads, *tools)
             if layout.projected:
                 self._raw.copy_(projected(layout, self._widened))
             if self._extras:
-                self._extras = followed(self._plan, self._raw, loss, self._slots, self._extras)
+                with equal_steps() if self._plan.numerics == "exact" else nullcontext():
+                    self._extras = followed(self._plan, self._raw, loss, self._slots, self._extras)
         self._step += count
         norms = norm_of(table[:, 1:split], self._kept_dtype) if short else table[:, 1]
         columns = (table[:, split:] if every == 1 else kept).cpu().numpy()
@@ -153,6 +154,7 @@ class Loop:
     def _values_at(self, raw: Array) -> dict[str, np.ndarray]:
         with torch.no_grad():
             whole = values_of(self._plan.layout, leaves_of(self._plan.layout, raw))[1]
+        with flushed() if self._plan.numerics == "exact" else nullcontext():
             return self._plan.layout.cut(to_numpy(value.to(self._dtype)) for value in whole)
 
     @property
