@@ -33,7 +33,7 @@ def rounded(objective: Callable[..., Any]) -> Callable[..., Any]:
         wide = raw.astype(jnp.float64)
         loss, grads, after, whole = objective(wide, variables, batch, step, scale)
         near = objective(wide * (1 + BESIDE * probe(raw.shape)), variables, batch, step, scale)[1]
-        return loss.astype(raw.dtype), on_grid(grads, near).astype(raw.dtype), after, whole
+        return _narrow(loss, raw), _narrow(on_grid(grads, near), raw), after, whole
 
     return narrow
 
@@ -53,8 +53,13 @@ def on_grid(grads: Array, near: Array) -> Array:
     change = lax.bitcast_convert_type(bits, jnp.float64)
     grid = change * GRID
     known = (change > 2.0**-900) & (change < jnp.inf) & (jnp.abs(grads) < grid * 2.0**52)
-    number = jnp.round(grads / jnp.where(known, grid, 1.0)) * grid
-    return jnp.where(known, jnp.where(number != 0, number, 0.0), grads)  # without -0, which has other bits
+    return jnp.where(known, jnp.round(grads / jnp.where(known, grid, 1.0)) * grid, grads)
+
+
+def _narrow(array: Array, raw: Array) -> Array:
+    """In the dtype of raw, without -0: which zero it is hangs on the last rounding before it."""
+    array = array.astype(raw.dtype)
+    return jnp.where(array != 0, array, jnp.zeros_like(array))
 
 
 @contextmanager

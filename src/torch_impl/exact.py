@@ -38,7 +38,7 @@ def rounded(objective: Callable[..., Any]) -> Callable[..., Any]:
             wide * torch.as_tensor(1 + BESIDE * probe(raw.shape), device=raw.device), variables, batch, step, scale
         )[1]
         with flushed():
-            return loss.to(raw.dtype), on_grid(grads, near).to(raw.dtype), after, whole
+            return _narrow(loss, raw), _narrow(on_grid(grads, near), raw), after, whole
 
     return narrow
 
@@ -57,8 +57,13 @@ def on_grid(grads: Array, near: Array) -> Array:
     change = ((near - grads).view(torch.int64) & EXPONENT).view(torch.float64)
     grid = change * GRID
     known = (change > 2.0**-900) & (change < torch.inf) & (grads.abs() < grid * 2.0**52)
-    number = torch.round(grads / grid.where(known, 1.0)) * grid
-    return torch.where(known, number.where(number != 0, 0.0), grads)  # without -0, which has other bits
+    return torch.where(known, torch.round(grads / grid.where(known, 1.0)) * grid, grads)
+
+
+def _narrow(array: Array, raw: Array) -> Array:
+    """In the dtype of raw, without -0: which zero it is hangs on the last rounding before it."""
+    array = array.to(raw.dtype)
+    return array.where(array != 0, 0.0)
 
 
 @contextmanager
