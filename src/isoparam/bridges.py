@@ -100,6 +100,8 @@ def _below(constraint: Any, number: Number, again: Again) -> Spec:
 
 def _between(constraint: Any, number: Number, again: Again) -> Spec:
     low, high = number(constraint.lower_bound), number(constraint.upper_bound)
+    if np.all(np.isposinf(high)):  # the support of a GeneralizedPareto, such as one without an upper end
+        return specs.GreaterThan(low, link="exp")
     unit = np.array_equal(low, 0.0) and np.array_equal(high, 1.0)
     return specs.UnitInterval() if unit else specs.Interval(low, high)
 

@@ -101,4 +101,6 @@ def _numbers(bound: Any) -> np.ndarray:
         return np.asarray(bound, dtype=np.float64)
     if not is_concrete(bound):
         raise SpecError("spec_of: a bound is not concrete; call it outside of torch.compile and torch.func")
-    return bound.detach().double().cpu().numpy()
+    if bound.requires_grad:
+        raise SpecError("spec_of: a bound requires grad, and bounds of specs are constants; give bound.detach()")
+    return bound.double().cpu().numpy()

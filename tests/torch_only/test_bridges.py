@@ -282,3 +282,10 @@ def test_examples() -> None:
     found = doctest.testmod(bridges)
     assert found.attempted
     assert not found.failed
+
+
+def test_a_bound_that_requires_grad_is_refused_and_one_that_is_infinite_is_none() -> None:
+    with pytest.raises(SpecError, match=r"bound\.detach\(\)"):
+        spec_of(torch.distributions.constraints.interval(0.0, torch.tensor(2.0, requires_grad=True)))
+    endless = torch.distributions.constraints.interval(0.0, torch.tensor(float("inf")))
+    assert isinstance(spec_of(endless), iso.GreaterThan)
