@@ -66,4 +66,4 @@ def test_the_command_line_starts_itself_anew(tmp_path):
 def test_the_command_of_the_table_counts_what_differs():
     table = run("-m", "benchmarks.exact", "--problems", "linkage", "--optimizers", "Adam", "--steps", "30", environment=PLAIN)
     assert "| linkage | 0 |" in table
-    assert "1 runs in each backend, up to 30 steps: 0 of " in table
+    assert "1 runs of 30 steps in each backend, and 0 that diverged at the same step in both:\n0 of " in table
