@@ -1,5 +1,6 @@
 # make run     set up .venv, train a built-in problem on both backends, print how closely they agree
 # make test    set up .venv with what the tests need, run them
+# make test-exact  numerics="exact" alone: the same bits in both, with the variables that it needs (make test runs it too)
 # make check   what CI holds every change to: format, lint, types, tests
 # make docs    build the documentation into site/, with every warning an error
 # make accuracy  both tables of docs/accuracy.md: each backend against 50 digits, torch against JAX (minutes; tests/accuracy.py --write)
@@ -10,13 +11,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test check format docs accuracy bench bench-maps sensitivity clean
+.PHONY: run test test-exact check format docs accuracy bench bench-maps sensitivity clean
 
 run: $(VENV)/installed
 	$(BIN)/isoparam train linkage --backend both
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test-exact: $(VENV)/installed-test
+	ATEN_CPU_CAPABILITY=default XLA_FLAGS=--xla_cpu_max_isa=AVX $(BIN)/python -m pytest tests/parity/test_exact.py
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
