@@ -1,4 +1,4 @@
-"""`python -m benchmarks.transforms [--rounds N] [--only REGEX] [--json FILE]`: each map with its gradient, against its peers.
+"""`python -m benchmarks.transforms [--rounds N] [--only REGEX] [--on BACKEND] [--json FILE]`: each map against its peers.
 
 float32, one thread, value and vector-Jacobian product. Each round times every contestant of a row once, in turn; the
 fastest of its rounds counts, in processor time, which other programs on the machine disturb least. torch runs eagerly, as
@@ -11,7 +11,7 @@ import argparse
 import json
 import platform
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from time import process_time
@@ -53,6 +53,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=7, help="interleaved rounds; the fastest of each contestant counts")
     parser.add_argument("--only", default="", help="only specs whose text matches this regular expression")
+    parser.add_argument("--on", choices=("torch", "jax"), nargs="+", default=("torch", "jax"), help="only these backends")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="entries of raw")
     parser.add_argument("--json", type=Path, default=None, help="also write the figures here")
     arguments = parser.parse_args()
@@ -62,7 +63,7 @@ def main() -> int:
     rows = []
     for race in races:
         for entries in arguments.sizes:
-            for row in raced(race, entries, arguments.rounds):
+            for row in raced(race, entries, arguments.rounds, arguments.on):
                 rows.append(row)
                 console.print(f"{row.spec}, {row.backend}, {row.entries:,}: {_ours_and_peers(row)}", style="dim")
     console.print(_table(rows))
@@ -74,7 +75,7 @@ def main() -> int:
     return 0 if all(row.ratio is None or row.ratio <= BAR for row in rows) else 1
 
 
-def raced(race: Race, entries: int, rounds: int) -> list[Row]:
+def raced(race: Race, entries: int, rounds: int, backends: Sequence[str] = ("torch", "jax")) -> list[Row]:
     """The rows of one race at one size."""
     raw = np.random.Generator(np.random.Philox(1)).normal(0, 1, race.raw_shape(entries)).astype(np.float32)
     calls = {
@@ -82,7 +83,8 @@ def raced(race: Race, entries: int, rounds: int) -> list[Row]:
         "jax": {"ours": lambda: lambda x: on_jax.forward(race.spec, x), **race.jax},
     }
     rows = []
-    for backend, contestants in calls.items():
+    for backend in backends:
+        contestants = calls[backend]
         ready = {name: PREPARE[backend](make(), _raw_for(race, name, raw)) for name, make in contestants.items()}
         lasting = {name: _lasting(call) for name, call in ready.items()}
         repeats = {name: max(1, int(LEAST / max(seconds, 1e-7))) for name, seconds in lasting.items()}

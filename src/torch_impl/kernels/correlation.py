@@ -36,10 +36,11 @@ def by_length(x: Array, side: int) -> Array:
 @with_rule(
     push=lambda x, y, tangent: across(_ones_of(x), fill_strict(tangent, _side(x))),
     pull=lambda x, y, cotangent: take_strict(across(_ones_of(x), cotangent)),
-    quick=lambda x, y, cotangent: in_blocks(_plain_length_pull, x, _flat(cotangent)),
+    quick=lambda x, y, cotangent: in_blocks(_plain_length_pull, x, _flat(cotangent), width=_side(x) ** 2),
 )
 def _unit_rows(x: Array) -> Array:
-    return _square(in_blocks(lambda x: _flat(plain_unit(_plain_ones(x))), x), _side(x))
+    side = _side(x)
+    return _square(in_blocks(lambda x: _flat(plain_unit(_plain_ones(x))), x, width=side * side), side)
 
 
 def _plain_length_pull(x: Array, cotangent: Array) -> Array:
@@ -74,25 +75,29 @@ def _angles_pull(x: Array, y: Array, cotangent: Array) -> Array:
     quick=lambda x, y, cotangent: in_blocks(_plain_angles_pull, _flat(y), _flat(cotangent)),
 )
 def _angle_rows(x: Array) -> Array:
-    return _square(in_blocks(_plain_angles, x), _side(x))
+    return _square(in_blocks(_plain_angles, x, width=_side(x) ** 2), _side(x))
 
 
 def _plain_angles(x: Array) -> Array:
     """sinh(x_ij) prod_{k<=j} sech(x_ik), and 1 in place of the first factor on the diagonal."""
     strict = torch.clamp(fill_strict(x, _side(x)).double(), -_FAR, _FAR)
-    first = torch.sinh(strict)
-    first.diagonal(dim1=-2, dim2=-1).add_(1.0)
-    return _flat(first * torch.cumprod(1 / torch.cosh(strict), dim=-1))
+    rise = torch.expm1(strict)  # the exponential less 1: sinh from it keeps the digits of a small x
+    power = rise + 1
+    other = 1 / power
+    first = (rise * other).add_(rise)
+    first.diagonal(dim1=-2, dim2=-1).add_(2.0)
+    return _flat(first.mul_(torch.cumprod(2 / (power + other), dim=-1)).div_(2))
 
 
 def _plain_angles_pull(y: Array, cotangent: Array) -> Array:
     """From the value alone: with p_j the length of (y_ij, ..., y_ii), tanh x_ij is y_ij / p_j, and sech x_ij is p_j+1 / p_j."""
     side = isqrt(y.shape[-1])
-    y, w = _square(y, side).flip(-1).double(), _square(cotangent, side).flip(-1).double()
-    weighted = w.mul(y).cumsum(-1)
-    square = y.mul(y).cumsum(-1).add_(_LEAST)
-    change = w[..., 1:].mul_(square[..., :-1]).sub_(weighted[..., :-1].mul_(y[..., 1:])).div_(square[..., 1:].sqrt_())
-    return take_strict(torch.nn.functional.pad(change.flip(-1).float(), (0, 1)))
+    y, w = (_square(part, side).flip(-1).double().contiguous() for part in (y, cotangent))
+    taken, square = w.mul(y).cumsum(-1).view(-1), y.mul(y).cumsum(-1).add_(_LEAST).view(-1)
+    # As one long vector, which is several times as fast: the first entry of each row then is of no use.
+    change = w.view(-1)[1:]
+    change.mul_(square[:-1]).sub_(taken[:-1].mul_(y.view(-1)[1:])).div_(square.sqrt_()[1:])
+    return take_strict(w.float().flip(-1))
 
 
 def row_logs(strict: Array) -> Array:

@@ -141,6 +141,8 @@ def gram(x: Array) -> Array:
 def _covariance(link: str, raw: Array) -> Array:
     side = _side(raw)
     if side <= SMALL_PRODUCT and doubled(raw) and in_sight(raw):
+        if raw.numel() <= _FEW:
+            return _as_matrices(_plain_covariance(link, raw), side).float()
         return _as_matrices(in_blocks(partial(_plain_covariance, link), raw), side)
     if side > SMALL_PRODUCT or raw.dtype == torch.float64:
         return product(filled(raw, side, link))
@@ -159,9 +161,8 @@ def _covariance_pull(link: str, raw: Array, y: Array, cotangent: Array) -> Array
 
 
 def _plain_covariance(link: str, raw: Array) -> Array:
-    side = _side(raw)
-    wide = _linked(link, fill_lower(raw, side).double())
-    value = torch.bmm(wide, wide.mT)
+    wide = _linked(link, fill_lower(raw, _side(raw)).double())
+    value = torch.matmul(wide, wide.mT)
     return _as_rows(value.tril() + value.tril(-1).mT)
 
 
@@ -169,15 +170,21 @@ def _covariance_quick(link: str, raw: Array, y: Array, cotangent: Array) -> Arra
     side = _side(raw)
     if side > SMALL_PRODUCT or not doubled(raw):
         return _covariance_pull(link, raw, y, cotangent)
+    if raw.numel() <= _FEW:
+        return _pulled_covariance(link, side, raw, cotangent)
     return in_blocks(partial(_plain_covariance_pull, link), raw, _as_rows(cotangent))
 
 
 def _plain_covariance_pull(link: str, raw: Array, cotangent: Array) -> Array:
     side = _side(raw)
+    return _pulled_covariance(link, side, raw, _as_matrices(cotangent, side))
+
+
+def _pulled_covariance(link: str, side: int, raw: Array, cotangent: Array) -> Array:
     wide = _linked(link, fill_lower(raw, side).double())
-    w = _as_matrices(cotangent, side).double()
-    change = torch.bmm(w + w.mT, wide)
-    diagonal(change).mul_(_slope_at(link, diagonal(wide)))
+    w = cotangent.double()
+    change = torch.matmul(w + w.mT, wide)
+    change.diagonal(0, -2, -1).mul_(_slope_at(link, wide.diagonal(0, -2, -1)))
     return take_lower(change.float())
 
 

@@ -67,7 +67,7 @@ def _plain_stick(x: Array) -> Array:
 
 def _plain_pull(y: Array, cotangent: Array) -> Array:
     """`_pull` in float64, from the value alone: with the sums S_k of the y from the k-th on, z_k is y_k/S_k."""
-    y, weighted = y.flip(-1).double(), cotangent.flip(-1).double()
+    y, weighted = (part.flip(-1).double().contiguous() for part in (y, cotangent))
     if y.numel() <= _FEW:
         weighted.sub_(torch.gather(weighted, -1, torch.argmax(y, dim=-1, keepdim=True)))
     else:  # measured from the mean, twice, which is faster: where most of the stick has one cotangent, what is left is exact
@@ -75,9 +75,11 @@ def _plain_pull(y: Array, cotangent: Array) -> Array:
         for _ in range(2):
             weighted.sub_(dots(y, weighted).mul_(share))
     weighted.mul_(y)
-    left, taken = torch.cumsum(y, dim=-1), torch.cumsum(weighted, dim=-1)
-    change = weighted[..., 1:].mul_(left[..., :-1]).sub_(y[..., 1:].mul_(taken[..., :-1]))
-    return change.div_(left[..., 1:].clamp_(min=_LEAST)).flip(-1)
+    left, taken = torch.cumsum(y, dim=-1).view(-1), torch.cumsum(weighted, dim=-1).view(-1)
+    # As one long vector, which is several times as fast: the first entry of each vector then is of no use.
+    change = weighted.view(-1)[1:]
+    change.mul_(left[:-1]).sub_(taken[:-1].mul_(y.view(-1)[1:])).div_(left.clamp_(min=_LEAST)[1:])
+    return weighted[..., 1:].flip(-1)
 
 
 def stick_log(y: Array) -> Array:

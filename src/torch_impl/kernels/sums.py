@@ -47,11 +47,12 @@ def turned(x: Array) -> Array:
     return x.t().to(torch.float64, memory_format=torch.contiguous_format)
 
 
-def in_blocks(function: Callable[..., Array], *arrays: Array) -> Array:
+def in_blocks(function: Callable[..., Array], *arrays: Array, width: int = 0) -> Array:
     """function(*arrays), which works on vectors along the last axis, for many of them a few at a time.
 
     Memory for float64 numbers between float32 ones then stays in the cache; that of all vectors would be fresh at each
-    operation, which costs several times the arithmetic. `function` gives vectors of one length, in any dtype.
+    operation, which costs several times the arithmetic. `function` gives vectors of one length, in any dtype; `width`
+    is how many numbers it has for each of them, if more than it gets.
     """
     first = arrays[0]
     traced = torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
@@ -63,7 +64,7 @@ def in_blocks(function: Callable[..., Array], *arrays: Array) -> Array:
     if first.numel() <= 2 * _BLOCK or first.shape[-1] > _BLOCK:
         result = function(*arrays).to(first.dtype, memory_format=torch.contiguous_format)
     else:
-        result = _by_blocks(function, arrays, _BLOCK // first.shape[-1])
+        result = _by_blocks(function, arrays, max(1, _BLOCK // max(width, first.shape[-1])))
     return result if first.ndim == 2 else result.reshape(*first.shape[:-1], result.shape[-1])
 
 
