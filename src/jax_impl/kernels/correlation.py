@@ -13,6 +13,7 @@ from jax_impl.kernels.exact_sums import two_product
 from jax_impl.kernels.hyperbolic import log_sech2
 from jax_impl.kernels.products import gram
 from jax_impl.kernels.sphere import across, log_length, measured, unit
+from jax_impl.kernels.sums import running_product, sum_behind
 from jax_impl.kernels.triangles import below, fill_strict
 
 _FEW_ROWS = 24
@@ -36,7 +37,42 @@ def row_logs(strict: Array) -> Array:
 
 def by_angles(strict: Array) -> Array:
     """L_ij = tanh(x_ij) prod_{k<j} sech(x_ik), from the matrix with x below its diagonal and 0 elsewhere."""
+    if strict.dtype == jnp.float32:
+        return _plain_angles(strict)
     return jnp.where(below(strict), lengths_left(strict) * with_ones(tanh(strict)), 0.0)
+
+
+@with_both(
+    push=lambda x, y, tangent: _angles_push(x, y, tangent),
+    pull=lambda x, y, cotangent: _angles_pull(x, y, cotangent),
+)
+def _plain_angles(x: Array) -> Array:
+    """`by_angles` in float64, whose products lose nothing that float32 shows."""
+    with enable_x64(True):
+        ratio, _, left = _angle_parts(x)
+        return jnp.where(below(x), left * with_ones(ratio), 0.0).astype(x.dtype)
+
+
+def _angle_parts(x: Array) -> tuple[Array, Array, Array]:
+    """tanh x, sech x, and what the entries before leave of the length 1 of a row, for float32 numbers in float64."""
+    x = x.astype(jnp.float64)
+    e = jnp.exp(-jnp.abs(x))
+    rest = 2 * e / (1 + e * e)
+    return jnp.tanh(x), rest, running_product(rest)
+
+
+def _angles_push(x: Array, y: Array, tangent: Array) -> Array:
+    with enable_x64(True):
+        ratio, rest, left = _angle_parts(x)
+        slope, ratio = (rest * rest * left).astype(x.dtype), ratio.astype(x.dtype)
+    return jnp.where(below(x, 1), slope * tangent, 0.0) - y * _sum_before(ratio * tangent)
+
+
+def _angles_pull(x: Array, y: Array, cotangent: Array) -> Array:
+    with enable_x64(True):
+        ratio, rest, left = _angle_parts(x)
+        slope, ratio = (rest * rest * left).astype(x.dtype), ratio.astype(x.dtype)
+    return jnp.where(below(x, 1), slope * cotangent - ratio * sum_behind(y * cotangent), 0.0)
 
 
 def angle_logs(strict: Array, weight: Array) -> Array:

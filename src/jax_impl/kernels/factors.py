@@ -10,11 +10,14 @@ from math import log as math_log
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, enable_x64, lax
 
-from jax_impl.kernels.derivatives import with_rule, with_slope
+from isoparam.specs.places import triangle_places
+from jax_impl.kernels.derivatives import with_both, with_rule, with_slope
 from jax_impl.kernels.elementary import exp, expm1, half_digits, log, power_below, times_power, two_sum
 from jax_impl.kernels.links import sigmoid, softplus, softplus_inverse
+from jax_impl.kernels.products import small_gram
 from jax_impl.kernels.sums import on_one_grid, sum_once
 from jax_impl.kernels.triangles import fill_lower, mirrored, symmetric_part, take_lower
 
@@ -26,7 +29,6 @@ SMALL_FACTOR = 16
 _LN2_HALVES = (0.693145751953125, 1.4286068203094173e-06)
 
 LINKS: dict[str, Callable[[Array], Array]] = {"softplus": softplus, "exp": exp}
-SLOPES: dict[str, Callable[[Array], Array]] = {"softplus": sigmoid, "exp": exp}
 
 
 def diagonal(matrix: Array) -> Array:
@@ -42,8 +44,8 @@ def with_diagonal(matrix: Array, entries: Array) -> Array:
 
 def filled(raw: Array, side: int, link: str) -> Array:
     """The lower triangular matrix of raw, row by row, with the link on its diagonal."""
-    lower = fill_lower(raw, side)
-    return with_diagonal(lower, LINKS[link](diagonal(lower)))
+    assert raw.shape[-1] == side * (side + 1) // 2
+    return _FILLED[link](raw)
 
 
 def unlinked(y: Array, link: str) -> Array:
@@ -69,8 +71,7 @@ def product(x: Array) -> Array:
         upper, rest = paired_sum(x[..., :, None, :], x[..., None, :, :])
         return mirrored(upper + rest)
     with enable_x64(True):
-        wide = x.astype(jnp.float64)
-        return mirrored(times(wide, wide.mT)).astype(x.dtype)
+        return small_gram(jnp.moveaxis(x, (-2, -1), (0, 1)).astype(jnp.float64)).astype(x.dtype)
 
 
 def paired_sum(a: Array, b: Array) -> tuple[Array, Array]:
@@ -100,8 +101,14 @@ def _covariance(link: str, raw: Array) -> Array:
     if side > SMALL_PRODUCT or raw.dtype == jnp.float64:
         return product(filled(raw, side, link))
     with enable_x64(True):
-        wide = filled(raw.astype(jnp.float64), side, link)
-        return mirrored(times(wide, wide.mT)).astype(raw.dtype)
+        flat = jnp.moveaxis(raw, -1, 0).astype(jnp.float64)
+        entry, place = triangle_places(side, 0)
+        ends = np.flatnonzero(_on_diagonal(side))
+        # Where each entry of the factor comes from: the triangle, then its diagonal through the link, then a 0.
+        source = np.where(entry == len(place), len(place) + side, entry)
+        source[:: side + 1] = len(place) + np.arange(side)
+        parts = jnp.concatenate([flat, LINKS[link](flat[ends]), jnp.zeros_like(flat[:1])], axis=0)
+        return small_gram(parts[source].reshape(side, side, *raw.shape[:-1])).astype(raw.dtype)
 
 
 def _covariance_push(link: str, raw: Array, y: Array, tangent: Array) -> Array:
@@ -139,11 +146,20 @@ def _roots_pull(link: str, matrix: Array, raw: Array, cotangent: Array) -> Array
     return (change + change.mT) / 2
 
 
+def _fill(link: str, raw: Array) -> Array:
+    return fill_lower(jnp.where(_on_diagonal(_side(raw)), _linked(raw, link), raw), _side(raw))
+
+
+_FILLED: dict[str, Callable[[Array], Array]] = {
+    link: with_both(
+        push=lambda raw, y, tangent, link=link: fill_lower(_slopes(link, raw) * tangent, y.shape[-1]),
+        pull=lambda raw, y, cotangent, link=link: _slopes(link, raw) * take_lower(cotangent),
+    )(partial(_fill, link))
+    for link in LINKS
+}
 # The covariance with a raw triangle, by the link on the diagonal of its factor, and the raw triangle of a covariance.
 covariance: dict[str, Callable[[Array], Array]] = {
-    link: with_rule(push=partial(_covariance_push, link), pull=partial(_covariance_pull, link), keeps_value=False)(
-        partial(_covariance, link)
-    )
+    link: with_both(push=partial(_covariance_push, link), pull=partial(_covariance_pull, link))(partial(_covariance, link))
     for link in LINKS
 }
 roots: dict[str, Callable[[Array], Array]] = {
@@ -182,9 +198,19 @@ def _side(raw: Array) -> int:
 
 
 def _slopes(link: str, raw: Array) -> Array:
-    """d entry / d raw of `filled`, flat: 1 below the diagonal."""
-    lower = fill_lower(raw, _side(raw))
-    return take_lower(with_diagonal(jnp.ones_like(lower), SLOPES[link](diagonal(lower))))
+    """d entry / d raw of `filled`, flat: 1 below the diagonal. From the entries, which XLA then computes once, for both."""
+    linked = _linked(raw, link)
+    return jnp.where(_on_diagonal(_side(raw)), linked if link == "exp" else -expm1(-linked), 1.0)
+
+
+def _linked(raw: Array, link: str) -> Array:
+    """The flat triangle with the link on its diagonal, and on 0 elsewhere."""
+    return LINKS[link](jnp.where(_on_diagonal(_side(raw)), raw, 0.0))
+
+
+def _on_diagonal(side: int) -> np.ndarray:
+    """Which entries of a flat lower triangle stand on the diagonal."""
+    return triangle_places(side, 0).place % (side + 1) == 0
 
 
 def _solved(factor: Array, right: Array) -> Array:

@@ -19,8 +19,7 @@ def gram(matrix: Array) -> Array:
     side = matrix.shape[-1]
     if side <= WIDEST and matrix.dtype == jnp.float32:
         with enable_x64(True):
-            wide = matrix.astype(jnp.float64)
-            return (wide @ wide.mT).astype(matrix.dtype)
+            return small_gram(jnp.moveaxis(matrix, (-2, -1), (0, 1)).astype(jnp.float64)).astype(matrix.dtype)
     if side > WIDEST:
         head, tail = product((matrix, jnp.zeros_like(matrix)), (matrix.mT, jnp.zeros_like(matrix.mT)))
         return head + tail
@@ -29,6 +28,17 @@ def gram(matrix: Array) -> Array:
     left, right = (head[..., :, None, :], rest[..., :, None, :]), (head[..., None, :, :], rest[..., None, :, :])
     total, error = sum_exactly(products(*left, *right))
     return (total + error)[..., 0]
+
+
+def small_gram(matrix: Array) -> Array:
+    """A A^T of small matrices along the first two axes, with these as the last two.
+
+    The batch is innermost: XLA has no fast product of many small float64 matrices.
+    """
+    total = matrix[:, None, 0] * matrix[None, :, 0]
+    for k in range(1, matrix.shape[1]):
+        total = total + matrix[:, None, k] * matrix[None, :, k]
+    return jnp.moveaxis(total, (0, 1), (-2, -1))
 
 
 def product(a: Pair, b: Pair) -> Pair:

@@ -12,15 +12,15 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, enable_x64
 
-from jax_impl.kernels.derivatives import with_rule
+from jax_impl.kernels.derivatives import with_both, with_rule
 from jax_impl.kernels.elementary import exp, log, log1p, power_below, sech2, shielded, tanh, times_power, two_sum
 from jax_impl.kernels.exact_sums import cumsum_exactly, squares, sum_exactly, two_product
 from jax_impl.kernels.hyperbolic import log_less_tanh, log_less_tanh_twice, log_sech2, tanh_fraction
 from jax_impl.kernels.logarithms import log_twice
 from jax_impl.kernels.sphere import across, first_basis_vector, measured, unit
-from jax_impl.kernels.sums import after, before, reverse_cumsum, sum_once
+from jax_impl.kernels.sums import after, before, reverse_cumsum, running_product, sum_behind, sum_once
 
 
 class Radius(NamedTuple):
@@ -268,13 +268,54 @@ _BALLS: Any = {kind: _onto_ball(*kind) for kind in _KINDS}
 _LOG_DETS: Any = {kind: _log_det_of(*kind) for kind in _KINDS}
 
 
+def stick(x: Array) -> Array:
+    """tanh(x_k) times what the entries before leave of the unit ball in norm 1: prod_{j<k} (1 - |tanh x_j|)."""
+    if x.dtype == jnp.float32:
+        return _plain_stick(x)
+    return _twice_stick(x)
+
+
 @with_rule(
     push=lambda x, y, tangent: _stick_push(x, y, tangent),
     pull=lambda x, y, cotangent: _stick_pull(x, y, cotangent),
 )
-def stick(x: Array) -> Array:
-    """tanh(x_k) times what the entries before leave of the unit ball in norm 1: prod_{j<k} (1 - |tanh x_j|)."""
+def _twice_stick(x: Array) -> Array:
     return tanh(x) * _left_before(x)
+
+
+@with_both(
+    push=lambda x, y, tangent: _plain_stick_push(x, y, tangent),
+    pull=lambda x, y, cotangent: _plain_stick_pull(x, y, cotangent),
+)
+def _plain_stick(x: Array) -> Array:
+    """`stick` in float64, whose products lose nothing that float32 shows."""
+    with enable_x64(True):
+        _, left = _plain_left(x)
+        return (jnp.tanh(x.astype(jnp.float64)) * left).astype(x.dtype)
+
+
+def _plain_left(x: Array) -> tuple[Array, Array]:
+    """1 - |tanh x| and its product over the entries before each, for float32 numbers in float64."""
+    e = jnp.exp(-2 * jnp.abs(x.astype(jnp.float64)))
+    rest = 2 * e / (1 + e)
+    return rest, running_product(rest)
+
+
+def _plain_stick_slopes(x: Array) -> tuple[Array, Array]:
+    with enable_x64(True):
+        rest, left = _plain_left(x)
+        own, taken = rest * (2 - rest) * left, jnp.sign(x).astype(rest.dtype) * (2 - rest)
+        return own.astype(x.dtype), taken.astype(x.dtype)
+
+
+def _plain_stick_push(x: Array, y: Array, t: Array) -> Array:
+    own, taken = _plain_stick_slopes(x)
+    return own * t - y * before(jnp.cumsum(taken * t, axis=-1)[..., :-1])
+
+
+def _plain_stick_pull(x: Array, y: Array, w: Array) -> Array:
+    own, taken = _plain_stick_slopes(x)
+    return own * w - taken * sum_behind(y * w)
 
 
 def _size(x: Array) -> Array:

@@ -46,6 +46,17 @@ def reverse_cumsum(x: Array) -> Array:
     return lax.cumsum(x, axis=x.ndim - 1, reverse=True)
 
 
+def sum_behind(x: Array) -> Array:
+    """For each entry the sum of those behind it, along the last axis."""
+    return reverse_cumsum(after(x[..., 1:]))
+
+
+def running_product(x: Array) -> Array:
+    """For each entry the product of those before it, along the last axis."""
+    first = jnp.ones_like(x[..., :1])
+    return lax.cumprod(jnp.concatenate([first, x[..., :-1]], axis=-1), axis=x.ndim - 1)
+
+
 def before(x: Array) -> Array:
     """0 in front of x."""
     return jnp.pad(x, [(0, 0)] * (x.ndim - 1) + [(1, 0)])  # unlike concatenated zeros, sharded as x is
