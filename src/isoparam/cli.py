@@ -252,23 +252,33 @@ def parity(
     optimizer: OptimizerOption = None,
     lr: LrOption = None,
     seed: SeedOption = 0,
-    dtype: Annotated[Dtype, typer.Option(help="Dtype of the parameters.")] = Dtype.FLOAT64,
+    dtype: Annotated[
+        Dtype | None, typer.Option(help="Dtype of the parameters; by default float64, and float32 if exact.")
+    ] = None,
     device: DeviceOption = Device.CPU,
     method: MethodOption = Method.TRANSFORM,
+    numerics: Annotated[
+        Numerics, typer.Option(help="exact: no bit may differ; starts itself anew with the variables for it.")
+    ] = Numerics.FAST,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the reports here, as a list.")] = None,
     html_file: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write the reports here, as a page.")] = None,
 ) -> None:
     """Compare torch and JAX stage by stage; exit code 1 when a number is over its budget."""
     from isoparam import problems
+    from isoparam.exact import restart
     from isoparam.parity import compare
     from isoparam.parity.page import page
 
     chosen = [problems.get(name) for name in ([problem] if problem else problems.names())]
     check_files(json_file, html_file)
+    if numerics is Numerics.EXACT:
+        restart(["-m", "isoparam", *sys.argv[1:]])
     reports = []
     for each in chosen:
         asked = asked_optimizer(each, optimizer, lr)
-        reports.append(compare(each, steps, dtype.value, asked, seed, device.value, method=method.value))
+        width = dtype and dtype.value
+        settings: dict[str, Any] = {"method": method.value, "numerics": numerics.value}
+        reports.append(compare(each, steps, width, asked, seed, device.value, **settings))
         typer.echo(f"{reports[-1]}\n")
     write(json_file, json.dumps([json.loads(report.to_json()) for report in reports], indent=2) + "\n")
     write(html_file, page(reports))

@@ -122,7 +122,7 @@ class Loop:
             batch = _batch(self._data, order, 0)
             now = self._raw, self._variables, batch, jnp.int32(self._step), _scale(self._extras)
             loss, grads, _, whole = jax.jit(partial(self._objective))(*now)
-        shown = self._plan.layout.cut(map(to_numpy, whole))
+            shown = self._plan.layout.cut(to_numpy(value.astype(self._raw.dtype)) for value in whole)
         return Evaluation(shown, to_numpy(loss), self._plan.layout.unflatten(to_numpy(grads)))
 
     def values(self) -> dict[str, np.ndarray]:

@@ -12,6 +12,8 @@ import pytest
 import isoparam as iso
 from isoparam.errors import BackendError
 from isoparam.exact import ENVIRONMENT, is_set
+from isoparam.parity.budgets import STAGES, Budget
+from isoparam.parity.report import Row
 
 ROOT = Path(__file__).parent.parent.parent
 PLAIN = {name: value for name, value in os.environ.items() if name not in ENVIRONMENT}
@@ -43,6 +45,29 @@ def test_no_bit_is_apart(case, bytes_apart):
 
 def test_every_case_is_looked_at(bytes_apart):
     assert set(bytes_apart) == set(CASES)
+
+
+@pytest.mark.skipif(is_set(os.environ), reason="the variables for exact runs stand in the environment")
+def test_a_comparison_without_the_variables_is_refused():
+    with pytest.raises(BackendError, match=r"ATEN_CPU_CAPABILITY=default XLA_FLAGS=--xla_cpu_max_isa=AVX before Python starts"):
+        iso.parity.compare(iso.problems.get("linkage"), 3, numerics="exact")
+
+
+@pytest.mark.parametrize(("allowed", "bits", "ok"), [(0.0, 0, True), (0.0, 1, False), (1e-15, 1, True)])
+def test_a_budget_of_0_asks_for_the_same_bits(allowed, bits, ok):
+    row = Row("training", 1, "x", "raw", 0.0, 0.0, 1.0, (), 0.0, -0.0, Budget(allowed, "asked for"), bits)
+    assert row.ok is ok
+
+
+def test_a_comparison_is_of_bits(tmp_path):
+    command = ["-m", "isoparam", "parity", "linkage", "--numerics", "exact", "--steps", "150"]
+    said = run(*command, "--json", str(tmp_path / "report.json"), environment=PLAIN)
+    assert "parity of linkage: float32 on cpu, 150 steps" in said
+    assert "rows equal: 0 bits apart" in said
+    (report,) = json.loads((tmp_path / "report.json").read_text())
+    assert report["ok"]
+    assert {row["stage"] for row in report["rows"]} == set(STAGES)
+    assert report["bits"] == sum(row["bits"] for row in report["rows"]) == 0
 
 
 @pytest.mark.parametrize("backend", ["torch", "jax"])

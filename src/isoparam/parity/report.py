@@ -35,6 +35,7 @@ class Row:
         torch: that entry in torch.
         jax: that entry in jax.
         budget: what was allowed.
+        bits: how many bits of all entries (for the history: of the losses of all steps) are not the same.
     """
 
     stage: Stage
@@ -48,11 +49,12 @@ class Row:
     torch: float
     jax: float
     budget: Budget
+    bits: int = 0
 
     @property
     def ok(self) -> bool:
-        """Whether the budget allows it."""
-        return self.budget.allows(self.relative)
+        """Whether the budget allows it; a budget of 0 asks for the same bits."""
+        return self.budget.allows(self.relative) and (self.bits == 0 or self.budget.relative > 0)
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,11 @@ class Report:
         return max((row.relative for row in self.rows if row.quantity in ("raw", "value")), default=0.0)
 
     @property
+    def bits(self) -> int:
+        """How many bits of all that was compared are not the same."""
+        return sum(row.bits for row in self.rows)
+
+    @property
     def first_divergence(self) -> Divergence | None:
         """The first row over its budget, by stage and then by step; None when there is none."""
         broken = [row for row in self.rows if not row.ok]
@@ -154,7 +161,7 @@ class Report:
         content = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         content["rows"] = [asdict(row) | {"ok": row.ok} for row in self.rows]
         first = self.first_divergence
-        summary: dict[str, Any] = {"ok": self.ok, "max_ulp": self.max_ulp, "max_relative": self.max_relative}
+        summary: dict[str, Any] = {"ok": self.ok, "max_ulp": self.max_ulp, "max_relative": self.max_relative, "bits": self.bits}
         summary["first_divergence"] = first and {
             "stage": first.stage,
             "step": first.step,

@@ -1,7 +1,7 @@
 """The stages of a comparison as rows, and one run looked at on its way."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import pairwise
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -10,9 +10,10 @@ import numpy as np
 
 from isoparam.parity.budgets import Budget, Stage
 from isoparam.parity.report import Quantity, Row
-from isoparam.parity.ulp import max_relative, max_ulp, relative_difference
+from isoparam.parity.ulp import bits_apart, max_relative, max_ulp, relative_difference
 from isoparam.plan import Plan
 from isoparam.problem import Problem
+from isoparam.run import Evaluation
 from isoparam.specs import FrozenArray, Ordered, Real, Spec
 
 SNAPSHOTS = (1, 10, 100)
@@ -63,6 +64,16 @@ class Comparison:
         yield from self.arrays("start", 0, "value" if plan.layout.projected else "raw", ours, theirs)
         batch = _first_batch(self.problem)
         torch, jax = (backend.train.evaluate(self.problem, ours, batch, **where) for backend in backends)
+        yield from self._seen(torch, jax)
+
+    def exact_start(self, loops: list[Any], plan: Plan) -> Iterator[Row]:
+        """The stages before the first update for loops that stand there: what they computed in float64, rounded as they do."""
+        ours, theirs = (plan.layout.unflatten(loop.state()["raw"]) for loop in loops)
+        yield from self.arrays("start", 0, "value" if plan.layout.projected else "raw", ours, theirs)
+        yield from self._seen(*(loop.look() for loop in loops))
+
+    def _seen(self, torch: Evaluation, jax: Evaluation) -> Iterator[Row]:
+        """Values, loss and gradient from the same raw."""
         yield from self.arrays("forward", 0, "value", torch.values, jax.values)
         yield self._row("loss", 0, "loss", "loss", torch.loss, jax.loss)
         for name, gradient in torch.grads.items():
@@ -84,7 +95,8 @@ class Comparison:
         relative, scale = losses_apart(torch, jax)
         over = np.flatnonzero(~(relative <= self.budgets["history"].relative))
         step = int(over[0]) if over.size else int(np.argmax(relative))
-        return self._row("history", step, "loss", "loss", torch[step], jax[step], float(scale[step]))
+        row = self._row("history", step, "loss", "loss", torch[step], jax[step], float(scale[step]))
+        return replace(row, bits=bits_apart(torch, jax))
 
     def arrays(self, stage: Stage, step: int, quantity: Quantity, torch: Arrays, jax: Arrays) -> Iterator[Row]:
         """A row for every parameter; its scale is its largest entry so far."""
@@ -116,7 +128,8 @@ class Comparison:
         scale = max(largest_of(torch), largest_of(jax)) if scale is None else scale
         worst = max_relative(torch, jax, scale)
         ulp = max_ulp(torch, jax, unit, dtype=dtype).distance
-        return Row(stage, step, where, quantity, ulp, worst.distance, scale, worst.index, worst.a, worst.b, self.budgets[stage])
+        budget, bits = self.budgets[stage], bits_apart(torch, jax)
+        return Row(stage, step, where, quantity, ulp, worst.distance, scale, worst.index, worst.a, worst.b, budget, bits)
 
 
 def _parts(count: int, most: int) -> list[int]:

@@ -33,6 +33,8 @@ def table(report: "Report") -> Iterator[str]:
     over = sum(not row.ok for row in report.rows)
     if over:
         yield f"{over} of {len(report.rows)} rows over budget\n{report.first_divergence}"
+    elif not any(row.budget.relative for row in report.rows):
+        yield f"all {len(report.rows)} rows equal: {report.bits} bits apart"
     else:
         yield (
             f"all {len(report.rows)} rows within budget; parameters at most "

@@ -107,6 +107,20 @@ def relative_difference(a: Any, b: Any, floor: float | np.ndarray = 0.0) -> np.n
     return np.where(_same(a, b), 0.0, np.where(finite, relative, np.inf))
 
 
+def bits_apart(a: np.ndarray, b: np.ndarray) -> int:
+    """How many bits of two arrays of one shape are not the same; -0 and 0 differ in one.
+
+    Example:
+        >>> import numpy as np
+        >>> from isoparam.parity.ulp import bits_apart
+        >>> bits_apart(np.float32(0.0), np.float32(-0.0))
+        1
+    """
+    kind = np.result_type(a, b)
+    one, other = (np.frombuffer(np.asarray(array, kind).tobytes(), np.uint8) for array in (a, b))
+    return int(np.unpackbits(one ^ other).sum())
+
+
 def max_ulp(a: Any, b: Any, floor: float | np.ndarray = 0.0, *, dtype: str | None = None) -> Worst:
     """The entry with the largest `ulp_distance`, the first of them if several; same arguments and errors.
 
