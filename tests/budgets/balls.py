@@ -44,6 +44,6 @@ PARITY: dict[tuple[str, str], Row] = {
     ("linf-ball", "forward"): Row(2, 2, 2, None, SUMS),
     ("linf-ball", "inverse"): Row(2, 2, None, None, SUMS),
     ("linf-ball", "log_abs_det"): Row(2, 2, None, None, SUMS),
-    ("linf-ball", "pullback"): Row(2, 2, 3, None, SUMS),
+    ("linf-ball", "pullback"): Row(2, 2, 2, None, SUMS),
     ("linf-ball", "log_abs_det_gradient"): Row(2, 2, None, None, SUMS),
 }

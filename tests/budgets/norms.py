@@ -52,7 +52,7 @@ PARITY: dict[tuple[str, str], Row] = {
     ("max-norm-axes", "log_abs_det_gradient"): Row(2, 4, None, None, SUMS),
     ("weight-norm", "forward"): Row(2, 2, 2, None, SUMS),
     ("weight-norm", "inverse"): Row(2, 2, None, None, SUMS),
-    ("weight-norm", "pullback"): Row(4, 4, 3, None, SUMS),
+    ("weight-norm", "pullback"): Row(4, 4, 2, None, SUMS),
     ("spectral-norm", "forward"): Row(4, 6, 3, None, SINGULAR),
     ("spectral-norm", "inverse"): Row(0, 0, None, None, SINGULAR),
     ("spectral-norm", "pullback"): Row(9, 9, 5, None, SINGULAR),
