@@ -296,7 +296,7 @@ def _plain_stick(x: Array) -> Array:
 
 def _plain_left(x: Array) -> tuple[Array, Array]:
     """1 - |tanh x| and its product over the entries before each, for float32 numbers in float64."""
-    e = jnp.exp(-2 * jnp.abs(x.astype(jnp.float64)))
+    e = jnp.exp(-2 * _size(x).astype(jnp.float64))
     rest = 2 * e / (1 + e)
     return rest, running_product(rest)
 
