@@ -33,6 +33,7 @@ from jax_impl.flat import (
     values_of,
     variables_of,
 )
+from jax_impl.optim import _halves
 from jax_impl.start import start
 from jax_impl.updating import accumulated, followed, from_host, init_extras, init_slots, to_host, updated
 from jax_impl.verbs import forward
@@ -157,7 +158,7 @@ class Loop:
         rows = self._timetables.rows(first, count)
         filled = np.zeros((self._plan.capacity, *rows.shape[1:]))
         filled[:count] = rows
-        return filled.view(np.uint32).reshape(*filled.shape, 2)
+        return _halves(filled)
 
     def _indices(self, first: int, count: int) -> Any:
         """Row numbers, filled up to the capacity of a chunk so that one program serves every chunk."""

@@ -14,8 +14,8 @@ from isoparam.schedules import ReduceLROnPlateau, with_settings
 from isoparam.slots import named, own
 from isoparam.updates import ClipByNorm, Segment
 from jax_impl.clipping import averaged, clip_by_norm, clip_by_value
-from jax_impl.flat import DTYPES, pull
-from jax_impl.optim import init_state, update
+from jax_impl.flat import DTYPES, pull, to_numpy
+from jax_impl.optim import _halves, init_state, update
 from jax_impl.optimizers.arithmetic import add, add_, div
 
 Slots = dict[str, Any]
@@ -48,7 +48,7 @@ def to_host(extras: Mapping[str, Array]) -> dict[str, np.ndarray]:
 
     # twin: JAX keeps "plateau" as the halves of its numbers, in a program without float64 too.
     """
-    host = {name: np.array(a.astype(jnp.float32) if a.dtype == jnp.bfloat16 else a) for name, a in extras.items()}
+    host = {name: to_numpy(array) for name, array in extras.items()}
     return {name: array.view(np.float64).reshape(-1) if name == "plateau" else array for name, array in host.items()}
 
 
@@ -197,8 +197,3 @@ def _told(schedule: ReduceLROnPlateau, bits: Array, loss: Array) -> Array:
         rates = jnp.where(falls & (rates - lower > schedule.eps), lower, rates)
         counts = jnp.stack([best, jnp.where(falls, 0.0, bad), jnp.where(falls, float(schedule.cooldown), cooling)])
         return lax.bitcast_convert_type(jnp.concatenate([counts, rates]), jnp.uint32)
-
-
-def _halves(numbers: np.ndarray) -> np.ndarray:
-    """Numbers of float64 in two halves each, which a program without float64 keeps as they are."""
-    return numbers.view(np.uint32).reshape(*numbers.shape, 2)

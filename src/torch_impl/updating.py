@@ -13,7 +13,7 @@ from isoparam.schedules import with_settings
 from isoparam.slots import named, own
 from isoparam.updates import ClipByNorm, Segment
 from torch_impl.clipping import averaged, clip_by_norm, clip_by_value
-from torch_impl.flat import DTYPES, pull
+from torch_impl.flat import DTYPES, pull, to_numpy
 from torch_impl.optim import init_state, update
 from torch_impl.optimizers.arithmetic import add, add_, div
 
@@ -47,7 +47,7 @@ def to_host(extras: Mapping[str, Array]) -> dict[str, np.ndarray]:
 
     # twin: JAX keeps "plateau" as the halves of its numbers, in a program without float64 too.
     """
-    return {name: np.array((a.float() if a.dtype == torch.bfloat16 else a).cpu().numpy()) for name, a in extras.items()}
+    return {name: to_numpy(array) for name, array in extras.items()}
 
 
 def from_host(extras: Mapping[str, np.ndarray], like: Mapping[str, Array]) -> dict[str, Array]:
