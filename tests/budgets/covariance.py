@@ -12,7 +12,7 @@ PARITY: dict[tuple[str, str], Row] = {
     ("cholesky-covariance", "forward"): Row(2, 3, 2, None, LINKS),
     ("cholesky-covariance", "inverse"): Row(2, 2, None, None, LINKS),
     ("cholesky-covariance", "log_abs_det"): Row(2, 2, None, None, LINKS),
-    ("cholesky-covariance", "pullback"): Row(2, 3, 2, None, LINKS),
+    ("cholesky-covariance", "pullback"): Row(2, 2, 2, None, LINKS),
     ("cholesky-covariance", "log_abs_det_gradient"): Row(2, 2, None, None, LINKS),
     ("cholesky-covariance-tall", "forward"): Row(2, 3, 2, None, LINKS),
     ("cholesky-covariance-tall", "inverse"): Row(2, 2, None, None, LINKS),

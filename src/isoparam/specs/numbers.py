@@ -78,11 +78,11 @@ def _form(low: np.ndarray, high: np.ndarray, half: np.ndarray) -> str:
     within 3/2 ULP of the larger bound; that other bound must be reached exactly, and must not lie so near 0 that numbers
     close to it have more digits. Measured from 0 in both directions, nothing is lost.
     """
+    if np.all(low == -high):
+        return "odd"
     largest = np.maximum(np.abs(low), np.abs(high))
     if np.any(half > np.finfo(low.dtype).max / 4):
         return "any"
-    if np.all(low == -high):
-        return "odd"
     width = 2 * half
     if np.all(width <= 2 * 2.0 ** np.floor(np.log2(largest))):
         if np.all((low + width == high) & (np.abs(high) >= width / 16)):

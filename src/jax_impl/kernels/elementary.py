@@ -226,7 +226,7 @@ def _exp_times_power(x: Array, power: Any) -> Array:
     total = r + shielded(1.0, r)
     total = total + ((r - (total - 1)) + (lost + r * r * series))
     bits = lax.bitcast_convert_type(total, jnp.int32) + ((k.astype(jnp.int32) + power) << 23)
-    within = lax.bitcast_convert_type(bits, x.dtype)
+    within = jnp.where(x == x, lax.bitcast_convert_type(bits, x.dtype), x)  # the bits of nan bear no higher exponent
     return jnp.where(x < np.asarray(_UNDERFLOWS - power * math_log(2), np.float32), 0.0, within)
 
 

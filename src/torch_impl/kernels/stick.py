@@ -10,7 +10,7 @@ import torch
 from torch import Tensor as Array
 
 from torch_impl.kernels.derivatives import with_rule, with_slope
-from torch_impl.kernels.elementary import divided, exp, expm1, half_digits, log, log1p, number, two_sum
+from torch_impl.kernels.elementary import divided, exp, expm1, half_digits, log, log1p, two_sum
 from torch_impl.kernels.links import decay, log_ratio
 from torch_impl.kernels.sums import after, before, dots, doubled, in_blocks, on_one_grid, reverse_cumsum
 
@@ -61,7 +61,7 @@ def stick_breaking(x: Array) -> Array:
 def _plain_stick(x: Array) -> Array:
     """`stick_breaking` in float64, for numbers that come from float32: z_k/(1 - z_k) is exp(x_k)/m_k."""
     odds = x.double().clamp_(-_FAR, _FAR).exp_() / _behind(x)
-    left = torch.cumprod((odds + number(1.0, odds.dtype)).reciprocal_(), dim=-1)
+    left = torch.cumprod((1 + odds).reciprocal_(), dim=-1)
     return torch.cat([odds * left, left[..., -1:]], dim=-1)
 
 
