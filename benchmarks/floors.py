@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 import isoparam as iso
-from benchmarks.peers import parametrized, torch_functional, torch_sigmoid
+from benchmarks.peers import Parametrized, torch_functional, torch_sigmoid
 from isoparam import torch as on_torch
 
 LEAST = 0.01  # seconds of one timing
@@ -74,9 +74,9 @@ def maps() -> dict[str, Callable[[torch.Tensor], torch.Tensor]]:
         "the sigmoid by torch, y(1 - y)": torch.sigmoid,
         "the sigmoid, right in its tails, nothing else": bare,
         "UnitInterval()": lambda x: on_torch.forward(unit, x),
-        "parametrize with the sigmoid": parametrized(torch_sigmoid()),
+        "parametrize with the sigmoid": Parametrized(torch_sigmoid()),
         "Positive()": lambda x: on_torch.forward(positive, x),
-        "parametrize with softplus": parametrized(torch_functional("softplus")),
+        "parametrize with softplus": Parametrized(torch_functional("softplus")),
     }
 
 

@@ -60,26 +60,39 @@ def tfp_bijector(make: Callable[[Any], Any]) -> Map:
     return make(bijectors).forward
 
 
-def parametrized(function: Callable[[Any], Any]) -> Map:
-    """A hand-written map as a parametrization reads it: the module computes it from its original at each read."""
-    import torch
-    from torch.nn.utils import parametrize
+class Parametrized:
+    """A hand-written map as a parametrization reads it: the module computes it from its original at each read.
 
-    class Mapped(torch.nn.Module):
-        def forward(self, raw: Any) -> Any:
-            return function(raw)
+    It belongs to the raw that it reads first.
+    """
 
-    def read(raw: Any) -> Any:
-        if not modules:
-            module = torch.nn.Module()
-            module.x = torch.nn.Parameter(raw.detach())
-            parametrize.register_parametrization(module, "x", Mapped(), unsafe=True)
-            module.parametrizations.x.original = raw
-            modules.append(module)
-        return modules[0].x
+    def __init__(self, function: Map) -> None:
+        self.function = function
+        self.module: Any = None
 
-    modules: list[Any] = []
-    return read
+    def __call__(self, raw: Any) -> Any:
+        """The value, read from the module."""
+        if self.module is None:
+            self.module = self._made(raw)
+        return self.module.x
+
+    def in_float64(self) -> "Parametrized":
+        """The same, computed in float64 and rounded once."""
+        return Parametrized(lambda raw: self.function(raw.double()).float())
+
+    def _made(self, raw: Any) -> Any:
+        import torch
+        from torch.nn.utils import parametrize
+
+        class Mapped(torch.nn.Module):
+            def forward(mapped, raw: Any) -> Any:
+                return self.function(raw)
+
+        module = torch.nn.Module()
+        module.x = torch.nn.Parameter(raw.detach())
+        parametrize.register_parametrization(module, "x", Mapped(), unsafe=True)
+        module.parametrizations.x.original = raw
+        return module
 
 
 def torch_functional(name: str, **options: Any) -> Callable[[Any], Any]:
@@ -124,7 +137,7 @@ RACES = (
     Race(
         iso.UnitInterval(),
         (),
-        {"parametrize": lambda: parametrized(torch_sigmoid()), "biject_to": lambda: bijection(lambda c: c.unit_interval)},
+        {"parametrize": lambda: Parametrized(torch_sigmoid()), "biject_to": lambda: bijection(lambda c: c.unit_interval)},
         {
             "numpyro": lambda: numpyro_bijection(lambda c: c.unit_interval),
             "tfp": lambda: tfp_bijector(lambda b: b.Sigmoid()),
@@ -134,7 +147,7 @@ RACES = (
         iso.Interval(-1, 2),
         (),
         {
-            "parametrize": lambda: parametrized(lambda raw: -1 + 3 * torch_sigmoid()(raw)),
+            "parametrize": lambda: Parametrized(lambda raw: -1 + 3 * torch_sigmoid()(raw)),
             "biject_to": lambda: bijection(lambda c: c.interval(-1.0, 2.0)),
         },
         {
@@ -145,7 +158,7 @@ RACES = (
     Race(
         iso.Positive(),
         (),
-        {"parametrize": lambda: parametrized(torch_functional("softplus"))},
+        {"parametrize": lambda: Parametrized(torch_functional("softplus"))},
         {
             "numpyro": lambda: numpyro_bijection(lambda c: c.softplus_positive),
             "tfp": lambda: tfp_bijector(lambda b: b.Softplus()),
@@ -176,7 +189,7 @@ RACES = (
         },
     ),
     Race(iso.SumToZero(), (9,), {}, {"numpyro": lambda: numpyro_bijection(lambda c: c.zero_sum(1))}),
-    Race(iso.UnitVector(), (10,), {"parametrize": lambda: parametrized(torch_functional("normalize", dim=-1))}, {}),
+    Race(iso.UnitVector(), (10,), {"parametrize": lambda: Parametrized(torch_functional("normalize", dim=-1))}, {}),
     Race(
         iso.StickBreakingSimplex(),
         (9,),

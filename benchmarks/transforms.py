@@ -85,20 +85,25 @@ def raced(race: Race, entries: int, rounds: int, backends: Sequence[str] = ("tor
     rows = []
     for backend in backends:
         contestants = calls[backend]
-        ready = {name: PREPARE[backend](make(), _raw_for(race, name, raw)) for name, make in contestants.items()}
-        lasting = {name: _lasting(call) for name, call in ready.items()}
-        repeats = {name: max(1, int(LEAST / max(seconds, 1e-7))) for name, seconds in lasting.items()}
-        times: dict[str, list[float]] = {name: [] for name in ready}
-        # What takes seconds is timed once or twice: the command should end.
-        for _ in range(rounds if max(lasting.values()) < SLOW else 2):
-            for name, call in ready.items():
-                times[name].append(_seconds(call, repeats[name]))
-        best = {name: min(seconds) for name, seconds in times.items()}
+        ready = {name: PREPARE[backend](make(), raw_for(race, name, raw)) for name, make in contestants.items()}
+        best = timed(ready, rounds)
         rows.append(Row(str(race.spec), backend, entries, best.pop("ours"), best))
     return rows
 
 
-def _raw_for(race: Race, name: str, raw: np.ndarray) -> np.ndarray:
+def timed(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
+    """Seconds of each call, the fastest of its interleaved rounds."""
+    lasting = {name: _lasting(call) for name, call in calls.items()}
+    repeats = {name: max(1, int(LEAST / max(seconds, 1e-7))) for name, seconds in lasting.items()}
+    best = dict.fromkeys(calls, float("inf"))
+    # What takes seconds is timed once or twice: the command should end.
+    for _ in range(rounds if max(lasting.values()) < SLOW else 2):
+        for name, call in calls.items():
+            best[name] = min(best[name], _seconds(call, repeats[name]))
+    return best
+
+
+def raw_for(race: Race, name: str, raw: np.ndarray) -> np.ndarray:
     """The raw of a contestant: a peer that reads whole matrices gets one of the size of the value."""
     if name == "ours" or name not in race.matrices:
         return raw

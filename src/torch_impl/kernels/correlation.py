@@ -80,11 +80,11 @@ def _angle_rows(x: Array) -> Array:
 
 def _plain_angles(x: Array) -> Array:
     """sinh(x_ij) prod_{k<=j} sech(x_ik), and 1 in place of the first factor on the diagonal."""
-    strict = torch.clamp(fill_strict(x, _side(x)).double(), -_FAR, _FAR)
-    rise = torch.expm1(strict)  # the exponential less 1: sinh from it keeps the digits of a small x
+    strict = fill_strict(x, _side(x)).double()
+    rise = torch.abs(strict).clamp_(max=_FAR).expm1_()  # the exponential less 1: sinh from it keeps the digits of a small x
     power = rise + 1
     other = 1 / power
-    first = (rise * other).add_(rise)
+    first = (rise * other).add_(rise).copysign_(strict)
     first.diagonal(dim1=-2, dim2=-1).add_(2.0)
     return _flat(first.mul_(torch.cumprod(2 / (power + other), dim=-1)).div_(2))
 
