@@ -35,6 +35,7 @@ from isoparam import jax as on_jax
 from isoparam import torch as on_torch
 from isoparam.specs.base import ScalarSpec, VectorSpec
 
+ENTRIES = 10_000  # of the raws whose errors are taken
 SCALES = (0.1, 1.0, 10.0, 30.0)
 WIDE = " in float64"
 EPS = float(np.finfo(np.float32).eps)
@@ -120,7 +121,7 @@ def _in_x64(call: Callable[[], object]) -> Callable[[], object]:
 
 
 def _row(race: Race, backend: str, contestants: dict[str, Maker], entries: int, rounds: int) -> Row:
-    errors = {name: _error(race, backend, name, contestants, min(entries, 10_000)) for name in contestants}
+    errors = {name: _error(race, backend, name, contestants) for name in contestants}
     bars = BARS[_family(race)]
     holding = {name for name, error in errors.items() if error[0] <= bars[0] and error[1] <= bars[1]}
     raw = np.random.Generator(np.random.Philox(1)).normal(0, 1, race.raw_shape(entries)).astype(np.float32)
@@ -139,11 +140,11 @@ def _family(race: Race) -> str:
     return "scalar" if isinstance(spec, ScalarSpec) else "vector" if isinstance(spec, VectorSpec) else "matrix"
 
 
-def _error(race: Race, backend: str, name: str, contestants: dict[str, Maker], entries: int) -> tuple[float, float]:
+def _error(race: Race, backend: str, name: str, contestants: dict[str, Maker]) -> tuple[float, float]:
     """The worst error of value and gradient over the scales."""
     peer = name.removesuffix(WIDE)
     right = contestants["ours"] if _family(race) == "scalar" else contestants[peer]
-    shape = race.raw_shape(entries) if race.whole is None else race.whole[min(race.whole)]
+    shape = race.raw_shape(ENTRIES) if race.whole is None else race.whole[min(race.whole)]
     worst = [0.0, 0.0]
     for seed, scale in enumerate(SCALES):
         rng = np.random.Generator(np.random.Philox(seed))
