@@ -2,7 +2,8 @@
 
 float32, one thread, value and vector-Jacobian product. Each round times every contestant of a row once, in turn; the
 fastest of its rounds counts, in processor time, which other programs on the machine disturb least. torch runs eagerly, as
-its peers do; everything on JAX is jitted.
+its peers do; everything on JAX is jitted and runs in the thread that calls it: XLA hands programs of more than about a thousand
+operations to another thread, which takes longer than a map of 100 entries (`python -m benchmarks.handing_over`).
 """
 
 from benchmarks import settings  # isort: skip  # noqa: F401  before either framework is imported
@@ -26,6 +27,8 @@ from rich.table import Table
 from benchmarks.peers import RACES, Race
 from isoparam import jax as on_jax
 from isoparam import torch as on_torch
+
+jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 SIZES = (100, 1_000_000)
 BAR = 1.2  # times the fastest peer
