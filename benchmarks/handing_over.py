@@ -1,6 +1,6 @@
 """`python -m benchmarks.handing_over [--rounds N]`: what XLA's own threads add to a small program on JAX.
 
-Two programs, value and gradient of a map of 100 float32 entries onto vectors that sum to 0: ours, and NumPyro's, which has fewer
+Two programs, value and gradient of a map of 100 float32 entries onto vectors that sum to 0: ours, and NumPyro's of fewer
 operations. Each is timed in a process of its own, with JAX's asynchronous dispatch on, as it is by default, and off.
 """
 
