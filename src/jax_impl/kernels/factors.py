@@ -17,6 +17,7 @@ from isoparam.specs.places import triangle_places
 from jax_impl.kernels.derivatives import with_both, with_rule, with_slope
 from jax_impl.kernels.elementary import exp, expm1, half_digits, log, power_below, times_power, two_sum
 from jax_impl.kernels.links import sigmoid, softplus, softplus_inverse
+from jax_impl.kernels.products import gram as exact_gram
 from jax_impl.kernels.products import small_gram
 from jax_impl.kernels.sums import on_one_grid, sum_once
 from jax_impl.kernels.triangles import fill_lower, mirrored, symmetric_part, take_lower
@@ -92,8 +93,8 @@ def _gram_push(x: Array, y: Array, tangent: Array) -> Array:
 
 @with_rule(push=_gram_push, pull=lambda x, y, cotangent: times(cotangent + cotangent.mT, x), keeps_value=False)
 def gram(x: Array) -> Array:
-    """x x^T."""
-    return product(x)
+    """x x^T, right in float32 also where its entries cancel."""
+    return mirrored(exact_gram(x)) if x.dtype == jnp.float32 and x.shape[-2] <= SMALL_PRODUCT else product(x)
 
 
 def _covariance(link: str, raw: Array) -> Array:

@@ -16,11 +16,10 @@ WIDEST = 24
 
 def gram(matrix: Array) -> Array:
     """A A^T, rounded about once even where the entries cancel: each of them exactly up to WIDEST rows."""
-    side = matrix.shape[-1]
-    if side <= WIDEST and matrix.dtype == jnp.float32:
+    if matrix.dtype == jnp.float32:
         with enable_x64(True):
-            return small_gram(jnp.moveaxis(matrix, (-2, -1), (0, 1)).astype(jnp.float64)).astype(matrix.dtype)
-    if side > WIDEST:
+            return _plain_gram(matrix.astype(jnp.float64)).astype(matrix.dtype)
+    if matrix.shape[-1] > WIDEST:
         head, tail = product((matrix, jnp.zeros_like(matrix)), (matrix.mT, jnp.zeros_like(matrix.mT)))
         return head + tail
     head = half_digits(matrix)
@@ -28,6 +27,20 @@ def gram(matrix: Array) -> Array:
     left, right = (head[..., :, None, :], rest[..., :, None, :]), (head[..., None, :, :], rest[..., None, :, :])
     total, error = sum_exactly(products(*left, *right))
     return (total + error)[..., 0]
+
+
+def _plain_gram(matrix: Array) -> Array:
+    """`gram` in float64, for numbers that come from float32: their products are exact, and of the sums the errors are kept."""
+    if matrix.shape[-1] > WIDEST:
+        head, tail = product((matrix, jnp.zeros_like(matrix)), (matrix.mT, jnp.zeros_like(matrix.mT)))
+        return head + tail
+    # twin: eager torch on the CPU looks whether an entry cancels; traced programs cannot, and here it costs little.
+    matrix = jnp.moveaxis(matrix, (-2, -1), (0, 1))
+    total, lost = matrix[:, None, 0] * matrix[None, :, 0], 0.0
+    for k in range(1, matrix.shape[1]):
+        total, error = two_sum(total, matrix[:, None, k] * matrix[None, :, k])
+        lost = lost + error
+    return jnp.moveaxis(total + lost, (0, 1), (-2, -1))
 
 
 def small_gram(matrix: Array) -> Array:

@@ -14,6 +14,7 @@ from torch import Tensor as Array
 from torch_impl.kernels.derivatives import with_rule, with_slope
 from torch_impl.kernels.elementary import exp, expm1, half_digits, log, power_below, times_power, two_sum
 from torch_impl.kernels.links import sigmoid, softplus, softplus_inverse
+from torch_impl.kernels.products import gram as exact_gram
 from torch_impl.kernels.sums import doubled, in_blocks, in_sight, on_one_grid, sum_once
 from torch_impl.kernels.triangles import fill_lower, mirrored, symmetric_part, take_lower
 
@@ -134,8 +135,8 @@ def _gram_push(x: Array, y: Array, tangent: Array) -> Array:
 
 @with_rule(push=_gram_push, pull=lambda x, y, cotangent: times(cotangent + cotangent.mT, x), keeps_value=False)
 def gram(x: Array) -> Array:
-    """x x^T."""
-    return product(x)
+    """x x^T, right in float32 also where its entries cancel."""
+    return mirrored(exact_gram(x)) if doubled(x) and x.shape[-2] <= SMALL_PRODUCT else product(x)
 
 
 def _covariance(link: str, raw: Array) -> Array:

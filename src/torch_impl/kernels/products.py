@@ -7,7 +7,7 @@ from torch import Tensor as Array
 
 from torch_impl.kernels.elementary import half_digits, two_sum
 from torch_impl.kernels.exact_sums import products, sum_exactly
-from torch_impl.kernels.sums import doubled
+from torch_impl.kernels.sums import doubled, in_sight
 
 Pair = tuple[Array, Array]
 
@@ -17,11 +17,9 @@ WIDEST = 24
 
 def gram(matrix: Array) -> Array:
     """A A^T, rounded about once even where the entries cancel: each of them exactly up to WIDEST rows."""
-    side = matrix.shape[-1]
-    if side <= WIDEST and doubled(matrix):
-        wide = matrix.double()
-        return (wide @ wide.mT).to(matrix.dtype)
-    if side > WIDEST:
+    if doubled(matrix):
+        return _plain_gram(matrix.double()).to(matrix.dtype)
+    if matrix.shape[-1] > WIDEST:
         head, tail = product((matrix, torch.zeros_like(matrix)), (matrix.mT, torch.zeros_like(matrix.mT)))
         return head + tail
     head = half_digits(matrix)
@@ -29,6 +27,18 @@ def gram(matrix: Array) -> Array:
     left, right = (head[..., :, None, :], rest[..., :, None, :]), (head[..., None, :, :], rest[..., None, :, :])
     total, error = sum_exactly(products(*left, *right))
     return (total + error)[..., 0]
+
+
+def _plain_gram(matrix: Array) -> Array:
+    """`gram` in float64, for numbers that come from float32: their products are exact, and of the sums the errors are kept."""
+    total = matrix @ matrix.mT
+    # twin: eager torch on the CPU looks whether an entry cancels; traced programs cannot, and here it costs little.
+    if in_sight(matrix):
+        square = torch.diagonal(total, dim1=-2, dim2=-1)
+        if not torch.any(total * total < (square * 2.0**-48)[..., :, None] * square[..., None, :]):
+            return total
+    head, tail = product((matrix, torch.zeros_like(matrix)), (matrix.mT, torch.zeros_like(matrix.mT)))
+    return head + tail
 
 
 def product(a: Pair, b: Pair) -> Pair:
