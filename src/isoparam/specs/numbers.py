@@ -64,7 +64,7 @@ def interval_numbers(low_bound: Bound, high_bound: Bound, link: str, dtype: type
         log_peak=plain(log_peak.astype(dtype)),
         log_far=plain((log_peak + np.log(4.0)).astype(dtype)),
         rate=rate,
-        steep=bool(np.any(rate * half64 > 0.5)),
+        steep=bool(np.any(half64 > 0.5 / rate)),
         huge=bool(np.any(half > np.finfo(dtype).max / 4)),
         crosses=bool(np.any((low < 0) & (high > 0))),
         form=_form(low, high, half),

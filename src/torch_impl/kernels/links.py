@@ -123,7 +123,7 @@ def _between_pull(
         return cotangent * between_slope(raw, half, rate, steep)
     s = x.sigmoid_()
     _sigmoid_backward(cotangent, s, grad_input=s)
-    if form == "any":  # the product may overflow
+    if form == "any" or (form == "odd" and _may_be_huge(half, s)):  # the product may overflow
         return s.mul_(half).mul_(2 * rate)
     factor = (2 * rate) * half
     return s.mul_(factor if isinstance(factor, Array) else number(factor, s.dtype))
@@ -206,6 +206,10 @@ def _scaled_and_moved(s: Array, factor: Any, shift: Any) -> Array:
     if isinstance(factor, Array):
         return s.mul_(factor).add_(shift)
     return s.mul_(number(factor, s.dtype)).add_(number(shift, s.dtype))
+
+
+def _may_be_huge(half: Any, like: Array) -> bool:
+    return isinstance(half, Array) or half > torch.finfo(like.dtype).max / 4
 
 
 def _is_one(rate: Any) -> bool:
