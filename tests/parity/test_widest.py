@@ -31,3 +31,25 @@ def test_the_gradient_of_the_widest_interval(dtype: str, shape: str, link: str, 
     assert tensor.grad is not None
     for got in (tensor.grad.numpy(), by_jax):
         assert ulps(got, slope.astype(dtype)).max() <= 3
+
+
+@pytest.mark.parametrize(("low", "high", "link"), [(-3e38, 3e38, "sigmoid"), (0.0, 3e38, "tanh"), (0.0, 1e38, "sigmoid")])
+def test_nothing_is_falsely_zero_in_float32(low: float, high: float, link: str) -> None:
+    spec, rate = iso.Interval(low, high, link=link), 1 if link == "sigmoid" else 2
+    raw = np.linspace(-180 / rate, 180 / rate, 20001).astype(np.float32)
+    left, width = np.longdouble(np.float32(low)), np.longdouble(np.float32(high)) - np.longdouble(np.float32(low))
+    decay = np.exp(-np.abs(rate * raw.astype(np.longdouble)))
+    s = decay / (1 + decay)
+    slope, value = rate * width * s / (1 + decay), left + width * np.where(raw < 0, s, 1 - s)
+    tensor = torch.tensor(raw, requires_grad=True)
+    result = torch_side.forward(spec, tensor)
+    result.backward(torch.ones_like(result))
+    by_jax = jax.jit(lambda row: jax_side.forward(spec, row))(jnp.asarray(raw))
+    slope_by_jax = jax.vjp(jax.jit(lambda row: jax_side.forward(spec, row)), jnp.asarray(raw))[1](jnp.ones_like(by_jax))[0]
+    tiny, largest = np.finfo(np.float32).tiny, np.finfo(np.float32).max
+    assert tensor.grad is not None
+    for got in (tensor.grad.numpy(), np.asarray(slope_by_jax)):
+        normal = (slope >= tiny) & (slope <= largest)
+        assert ulps(got[normal], slope[normal].astype(np.float32)).max() <= 4
+    for got in (result.detach().numpy(), np.asarray(by_jax)):
+        assert np.all(got[np.abs(value) >= tiny] != 0)

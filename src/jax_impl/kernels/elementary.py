@@ -25,6 +25,7 @@ _TERMS = {"float32": 8, "float64": 14}
 _ATANH_TERMS = {"float32": 11, "float64": 25}
 _RANGE = {"float32": 110.0, "float64": 760.0}
 _UNDERFLOWS, _OVERFLOWS = -87.336544, 88.722832  # beyond, e^x is no normal number of float32
+FAR = 20.0  # beyond, 1 + e^-|x| is 1 in float32
 # Sizes of arrays for which XLA's float64 exp is taken: the program that it leaves is so short that no thread is woken for it.
 _FEW, _MANY = 32, 128
 _HALF_DIGITS = {"float32": (8, 11), "float64": (11, 25)}  # of the exponent, and of the mantissa behind its first
@@ -64,9 +65,11 @@ def expm1(x: Array) -> Array:
     return jnp.where(k > 64, _scaled(1 + (head + tail), k), total + (error + tail * power))
 
 
-def decay_times_power(x: Array, power: Any) -> Array:
-    """e^-|x| 2^power in float32, for whole powers from 0 to 126, where the exponential alone may underflow."""
-    return _exp_times_power(jnp.where(x < 0, x, -x), power)
+def decay_times_power(x: Array, power: Any, more: int = 0) -> Array:
+    """e^-|x| 2^power in float32, for whole powers from 0 to 126, where the exponential alone may underflow; 2^more times
+    that where |x| > FAR.
+    """
+    return _exp_times_power(jnp.where(x < 0, x, -x), power, more)
 
 
 def log(x: Array) -> Array:
@@ -213,8 +216,8 @@ def _exp32(x: Array) -> Array:
     return jnp.where(x > _OVERFLOWS, jnp.inf, _exp_times_power(x, 0))
 
 
-def _exp_times_power(x: Array, power: Any) -> Array:
-    """e^x 2^power in float32, for whole powers and results that do not overflow."""
+def _exp_times_power(x: Array, power: Any, more: int = 0) -> Array:
+    """e^x 2^power in float32, for whole powers and results that do not overflow; 2^more times that below -FAR."""
     high, low = _LN2_REDUCING["float32"]
     k = lax.round(x * (1 / math_log(2)), lax.RoundingMethod.TO_NEAREST_EVEN)
     head, tail = x - k * high, k * low
@@ -225,9 +228,10 @@ def _exp_times_power(x: Array, power: Any) -> Array:
         series = series * r + 1 / factorial(n)
     total = r + shielded(1.0, r)
     total = total + ((r - (total - 1)) + (lost + r * r * series))
-    bits = lax.bitcast_convert_type(total, jnp.int32) + ((k.astype(jnp.int32) + power) << 23)
+    raised = power + jnp.where(x < -FAR, more, 0) if more else power
+    bits = lax.bitcast_convert_type(total, jnp.int32) + ((k.astype(jnp.int32) + raised) << 23)
     within = jnp.where(x == x, lax.bitcast_convert_type(bits, x.dtype), x)  # the bits of nan bear no higher exponent
-    return jnp.where(x < np.asarray(_UNDERFLOWS - power * math_log(2), np.float32), 0.0, within)
+    return jnp.where(x < np.asarray(_UNDERFLOWS - (power + more) * math_log(2), np.float32), 0.0, within)
 
 
 def _power_of_two(k: Array) -> Array:

@@ -7,7 +7,9 @@ import numpy as np
 from jax import Array, lax
 
 from jax_impl.kernels.derivatives import with_slope
-from jax_impl.kernels.elementary import LN2, atanh, decay_times_power, divided, exp, expm1, log, log1p, shielded, tanh
+from jax_impl.kernels.elementary import FAR, LN2, atanh, decay_times_power, divided, exp, expm1, log, log1p, shielded, tanh
+
+_HIGHEST, _MORE = 126, 8  # the powers of 2 that `decay_times_power` takes, and what is added for the widest intervals
 
 
 def decay(x: Array) -> Array:
@@ -80,10 +82,9 @@ def _between_curvature(raw: Array, half: Any, rate: float, steep: bool) -> Array
 def between_slope(raw: Array, half: Any, rate: float, steep: bool) -> Array:
     """d value / d raw of `between`: half 2 rate e/(1 + e)^2."""
     x = rate * raw
-    if _shares_exponent(x, half, steep):
+    if steep and x.dtype == jnp.float32:
         scaled, part, s = _steep_parts(x, half)
-        slope = (2 * rate * part) * scaled
-        return slope - slope * s
+        return (2 * rate * part) * (scaled - scaled * s)  # the width last: twice the slope may overflow
     s = smaller(x)
     double = (2 * rate) * s  # inside of the difference, where no compiler multiplies it with a half that is huge
     slope = half * (double - double * s)
@@ -105,7 +106,7 @@ def between(
 ) -> Array:
     """mid + half tanh(x/2) with x = rate raw, measured from low, high or mid, whichever loses no digit (`form`)."""
     x = rate * raw
-    if form != "odd" and _shares_exponent(x, half, steep):  # the exponential is that of the slope
+    if form != "odd" and steep and x.dtype == jnp.float32:  # the exponential is that of the slope
         scaled, part, _ = _steep_parts(x, half)
         gap = (2 * part) * scaled
         return jnp.where(x < 0, low + gap, high - gap)
@@ -161,19 +162,20 @@ def _steep(x: Array, half: Any, factor: float, near: Array) -> Array:
     return jnp.where((x < -40) | (x > 40), (half * root) * (root * factor), near)
 
 
-def _shares_exponent(x: Array, half: Any, steep: bool) -> bool:
-    """Whether `_steep_parts` have a place in float32."""
-    return steep and x.dtype == jnp.float32 and bool(np.all(half < 2.0**125))
-
-
 def _steep_parts(x: Array, half: Any) -> tuple[Array, Any, Array]:
     """s = sigmoid(-|x|) times a power of 2, half over that power, and s: half is in the exponent of the exponential, which
     underflows before their product. In float32.
     """
-    power = np.clip(np.frexp(half)[1] + 1, 0, 126).astype(np.int32)
-    decay, down = decay_times_power(x, power), np.ldexp(np.float32(1), -power)
+    wanted = np.frexp(half)[1] + 2  # 4 half is the largest factor of an exponential
+    power = np.clip(wanted, 0, _HIGHEST).astype(np.int32)
+    down, part = np.ldexp(np.float32(1), -power), np.ldexp(np.asarray(half, np.float32), -power)
+    more = _MORE if np.any(wanted > _HIGHEST) else 0
+    decay = decay_times_power(x, power, more)
+    if more:
+        lower = jnp.where((x < -FAR) | (x > FAR), np.float32(2.0**-more), np.float32(1))
+        down, part = down * lower, part * lower  # a subnormal `down` may be 0: there s is no part of 1
     scaled = decay / (1 + decay * down)
-    return scaled, np.ldexp(np.asarray(half, np.float32), -power), scaled * down
+    return scaled, part, scaled * down
 
 
 def _sinks(bound: Any, steep: bool) -> bool:
