@@ -4,6 +4,7 @@
 
     IsoparamError
     ├── SpecError(ValueError)             a spec, a shape, a dtype or an argument that cannot be right
+    │   └── UnassignedError(AttributeError)   a constrained attribute that has no raw yet
     ├── DomainError(ValueError)           a value outside its set, or on a border that only raw = inf reaches
     ├── BackendError(ImportError)         a backend that is unknown, not installed, or not able to run this
     ├── StaleGraphError(RuntimeError)     a constrained value computed once and reused
@@ -30,6 +31,10 @@ class IsoparamError(Exception):
 
 class SpecError(IsoparamError, ValueError):
     """A spec, shape, dtype or argument that cannot be right."""
+
+
+class UnassignedError(SpecError, AttributeError):
+    """A constrained attribute that is read before its first assignment: as one that is missing, `hasattr` says False."""
 
 
 class DomainError(IsoparamError, ValueError):

@@ -9,7 +9,7 @@ import numpy as np
 from flax import nnx
 from jax import Array
 
-from isoparam.errors import DomainError, SpecError
+from isoparam.errors import DomainError, SpecError, UnassignedError
 from isoparam.specs import Fixed, Spec, Tied
 from isoparam.starts import as_start
 from jax_impl.assigned import _array, _copy, _first_raw
@@ -39,7 +39,8 @@ class Constrained:
     default dtype; from the second assignment on, dtype and shape are those of `x_raw`.
 
     Raises:
-        SpecError: for integers, an nnx.Variable, no entries, another shape, `del`, and a read before any assignment.
+        SpecError: for integers, an nnx.Variable, no entries, another shape, `del`; and (`UnassignedError`, an
+            AttributeError) for a read before any assignment, until which `hasattr` is False.
         DomainError: for a value outside the set or on its border, and for nan; under jit and vmap, where no number can
             be looked at, raw becomes nan or an infinity instead.
 
@@ -93,7 +94,7 @@ class Constrained:
         raw = _leaf(instance, self.raw_name)
         if raw is None:
             example = self.spec.value if isinstance(self.spec, Fixed) else 0.3
-            raise SpecError(
+            raise UnassignedError(
                 f"{type(instance).__name__} has no {self.raw_name}, from which {self.name} is computed; "
                 f"assign plain numbers first: self.{self.name} = {example}, not an nnx.Param"
             )

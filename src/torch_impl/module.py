@@ -8,12 +8,14 @@ import torch
 from torch import Tensor as Array
 from torch import nn
 
-from isoparam.errors import DomainError, SpecError
+from isoparam.errors import DomainError, SpecError, UnassignedError
 from isoparam.specs import Fixed, Spec, Tied
 from isoparam.starts import as_start
 from torch_impl.assigned import _array, _copy, _first_raw
 from torch_impl.tied import refuse_tied, tied_value
 from torch_impl.verbs import forward, inverse
+
+_REGISTERS = ("register_parameter", "register_buffer", "register_module", "add_module")
 
 
 class Constrained:
@@ -38,7 +40,8 @@ class Constrained:
 
     Raises:
         SpecError: for integers, an nn.Parameter, a tensor that requires grad, no entries, another shape, `del`; for an
-            assignment by `functional_call`, which takes `x_raw`, or under torch.compile; for a read before any assignment.
+            assignment by `functional_call`, which takes `x_raw`, or under torch.compile; and (`UnassignedError`,
+            an AttributeError) for a read before any assignment, until which `hasattr` is False.
         DomainError: for a value outside the set or on its border, and for nan.
 
     Limits: in-place functions such as `nn.init.uniform_(self.x)` change a temporary value only; assign instead.
@@ -89,9 +92,9 @@ class Constrained:
             return tied_value(instance, self.name, self.spec)
         raw = _leaf(instance, self.raw_name)
         if raw is None:
-            # Not an AttributeError, which nn.Module would report as "no attribute 'x'".
+            # An AttributeError, of which nn.Module would say "no attribute 'x'" but for the `__getattr__` of `_guard`.
             example = self.spec.value if isinstance(self.spec, Fixed) else 0.3
-            raise SpecError(
+            raise UnassignedError(
                 f"{type(instance).__name__} has no {self.raw_name}, from which {self.name} is computed; "
                 f"assign plain numbers first: self.{self.name} = {example}, not an nn.Parameter"
             )
@@ -187,7 +190,7 @@ def _leaf(instance: object, raw_name: str) -> Any:
 
 
 def _guard(owner: type) -> None:
-    """Give a class the `__setattr__` and `__getattr__` that keep its constrained names safe, once.
+    """Give a class the `__setattr__`, `__getattr__` and registrations that keep its constrained names safe, once.
 
     # twin: both frameworks register a value before a descriptor sees it; torch also hides an AttributeError of a property.
     """
@@ -208,11 +211,29 @@ def _guard(owner: type) -> None:
             return super(owner, self).__getattr__(name)  # type: ignore[misc]
         except AttributeError:
             getter = getattr(type(self), name, None)
-            if not isinstance(getter, property) or getter.fget is None:
+            if isinstance(getter, property) and getter.fget is not None:
+                read = getter.fget
+            elif isinstance(getter, Constrained):
+                read = getter.__get__
+            else:
                 raise
-        return getter.fget(self)  # once more, so that its error names the attribute that is really missing
+        return read(self)  # once more, so that its error names the attribute that is really missing
+
+    def refusing(register: str) -> Any:
+        def refused(self: Any, name: str, *arguments: Any, **options: Any) -> Any:
+            if isinstance(getattr(type(self), str(name), None), Constrained):
+                raise SpecError(
+                    f"{type(self).__name__}.{name} is computed from {name}_raw and cannot be given to {register}; "
+                    f"assign plain numbers: self.{name} = 0.3"
+                )
+            return getattr(super(owner, self), register)(name, *arguments, **options)
+
+        return refused
 
     type.__setattr__(owner, "__setattr__", __setattr__)
+    for register in _REGISTERS:
+        if issubclass(owner, nn.Module) and register not in vars(owner):
+            type.__setattr__(owner, register, refusing(register))
     if issubclass(owner, nn.Module) and "__getattr__" not in vars(owner):
         type.__setattr__(owner, "__getattr__", __getattr__)
 

@@ -296,6 +296,14 @@ def test_a_missing_leaf_is_reported_by_its_own_name():
     assert model.x.item() == pytest.approx(0.25)
 
 
+def test_an_attribute_without_a_leaf_is_missing():
+    model = Bare()
+    assert not hasattr(model, "x")
+    assert getattr(model, "x", None) is None
+    model.x = 0.5
+    assert hasattr(model, "x")
+
+
 def test_a_misspelt_name_inside_a_property_is_reported_by_its_own_name():
     with pytest.raises(AttributeError, match="has no attribute 'x_rwa'"):
         _ = Misspelt().twice
