@@ -1,0 +1,121 @@
+"""When each parameter moved last: by steps of optimizers, or by hand."""
+
+import threading
+import weakref
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor as Array
+
+from torch_impl.doctor.graph import Edge, marks_of, number_now, number_of
+
+SAMPLE = 64  # entries of a parameter by which a change without an optimizer is seen
+
+
+@dataclass
+class Age:
+    """What is known of one leaf.
+
+    Attributes:
+        count: how often it has moved.
+        number: nodes of a lower number were made before it moved last; 0 before it did.
+        looked: the number at the last look at it.
+        sample: some entries, at that look; None for what an optimizer moves. Autograd's count of changes in place would not do:
+            fused optimizers and .data leave it as it is.
+        stepped: whether an optimizer has it.
+    """
+
+    leaf: "weakref.ref[Array]"
+    count: int = 0
+    number: int = 0
+    looked: int = 0
+    sample: Any = None
+    stepped: bool = False
+
+
+class Ages:
+    """All leaves that were seen."""
+
+    def __init__(self) -> None:
+        self._rows: dict[int, Age] = {}
+        self.updates: list[int] = []  # the number at each update of anything
+        self._stepping: set[int] = set()
+        self.thread = threading.get_ident()
+        self.numbers_hold = True  # False once nodes are known to come from other threads, which count for themselves
+
+    def row(self, leaf: Array) -> Age:
+        """What is known of a leaf."""
+        row = self._rows.get(id(leaf))
+        if row is None or row.leaf() is not leaf:
+            key = id(leaf)
+            row = self._rows[key] = Age(weakref.ref(leaf, lambda gone: self._forget(key, gone)))
+        return row
+
+    def _forget(self, key: int, gone: Any) -> None:
+        if key in self._rows and self._rows[key].leaf is gone:
+            del self._rows[key]
+
+    def before_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """An optimizer begins: inside of its step, closures may look several times."""
+        self._stepping |= {id(p) for group in optimizer.param_groups for p in group["params"]}
+
+    def after_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """An optimizer has moved what has a gradient."""
+        now = number_now()
+        for group in optimizer.param_groups:
+            still = isinstance(group.get("lr"), int | float) and group["lr"] == 0
+            for leaf in group["params"]:
+                self._stepping.discard(id(leaf))
+                row = self.row(leaf)
+                row.stepped, row.sample = True, None
+                if leaf.grad is not None and not still:
+                    self._moved(row, now)
+        self.updates.append(now)
+
+    def look(self, leaf: Array) -> Age:
+        """What is known of a leaf that a backward is about to reach, with moves without a step since the last look."""
+        row = self.row(leaf)
+        if not row.stepped or id(leaf) in self._stepping:
+            sample = _sample(leaf)
+            if row.sample is not None and sample is not None and not torch.equal(sample, row.sample):
+                self._moved(row, row.looked)
+                if not self.updates or self.updates[-1] < row.looked:
+                    self.updates.append(row.looked)
+            row.sample = sample
+        return row
+
+    def _moved(self, row: Age, number: int) -> None:
+        row.count += 1
+        if threading.get_ident() == self.thread:
+            row.number = max(row.number, number)
+
+    def is_stale(self, edge: Edge, row: Age) -> bool:
+        """Whether a node that uses a leaf was made before that leaf moved last; notes that the node has been seen."""
+        first = marks_of(edge.node).setdefault(("seen", id(edge.leaf)), row.count)
+        if first < row.count:
+            return True
+        return self.numbers_hold and threading.get_ident() == self.thread and number_of(edge.node) < row.number
+
+    def looked(self, rows: list[Age]) -> None:
+        """Note the time of a look."""
+        now = number_now()
+        for row in rows:
+            row.looked = now
+
+    def interval(self, number: int) -> int:
+        """In which interval between updates a node was made."""
+        low, high = 0, len(self.updates)
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (middle + 1, high) if self.updates[middle] <= number else (low, middle)
+        return low
+
+
+def _sample(leaf: Array) -> Array | None:
+    try:
+        with torch.no_grad():
+            flat = leaf.detach().reshape(-1)
+            return flat[:: max(1, flat.numel() // SAMPLE)].nan_to_num().clone()
+    except (RuntimeError, NotImplementedError):  # sparse, meta and other tensors without plain entries
+        return None

@@ -1,0 +1,122 @@
+"""Whose the tensors of an optimizer are, and which trainable tensors nobody moves."""
+
+import gc
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor as Array
+from torch import nn
+
+from isoparam.diagnosis import Finding
+from torch_impl.doctor.holders import search
+from torch_impl.doctor.names import Names
+from torch_impl.doctor.source import file_of
+from torch_impl.doctor.state import Held, in_modules
+from torch_impl.doctor.words import assigned_outside, place_of, plain, title_of
+
+NEVER = "never moves, in silence"
+
+
+def optimizers_of(given: Any) -> tuple[torch.optim.Optimizer, ...]:
+    """The optimizers that were given: None, one, several, or wrappers and schedulers that have one."""
+    if given is None:
+        return ()
+    if isinstance(given, torch.optim.Optimizer):
+        return (given,)
+    if isinstance(given, dict):
+        given = list(given.values())
+    if isinstance(given, Sequence | set | frozenset):
+        return tuple(optimizer for entry in given for optimizer in optimizers_of(entry))
+    inner = getattr(given, "optimizer", None)
+    return (inner,) if isinstance(inner, torch.optim.Optimizer) else ()
+
+
+def held_by(optimizers: Iterable[torch.optim.Optimizer]) -> dict[int, Array]:
+    """{id: tensor} of what some optimizers move."""
+    return {id(p): p for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]}
+
+
+def replaced(names: Names, optimizers: Sequence[torch.optim.Optimizer]) -> list[Finding]:
+    """Parameters whose forerunner, of equal shape and kept by nobody else, is what the optimizer has."""
+    moved = held_by(optimizers)
+    missing = {key: (name, p) for key, (name, p) in names.own.items() if key not in moved and p.requires_grad}
+    if not optimizers or not missing:
+        return []
+    ghosts = [p for key, p in moved.items() if key not in names.own and _is_forsaken(p)]
+    wrong = [name for name, p in missing.values() if any(ghost.shape == p.shape for ghost in ghosts)]
+    return [stale_optimizer(names, tuple(wrong))] if wrong else []
+
+
+def stale_optimizer(names: Names, params: tuple[str, ...]) -> Finding:
+    """The optimizer was built before these parameters came."""
+    attr = names.attr(params[0])
+    file = file_of(type(names.model))
+    where = assigned_outside(names.model, params[0].rpartition(".")[2], file)
+    message = f"the optimizer holds other tensors in place of {', '.join(params)}, which came after it was built."
+    fix = "optimizer = type(optimizer)(model.parameters(), ...)  # after the last change of the model's parameters"
+    return plain("stale-optimizer", attr, params, message, fix, f"{params[0]} {NEVER}", where)
+
+
+def _is_forsaken(parameter: Array) -> bool:
+    """Whether only optimizers keep a tensor: no module, list, function or other object does."""
+    for keeper in gc.get_referrers(parameter):
+        if isinstance(keeper, dict) and (_is_of_module(keeper, parameter) or _names_it(keeper, parameter)):
+            return False
+        listing = isinstance(keeper, tuple) or (isinstance(keeper, list) and not _is_group(keeper))
+        if listing and not _is_temporary(keeper):
+            return False
+        if type(keeper).__name__ in ("cell", "frame"):
+            return False
+    return True
+
+
+def _names_it(keeper: dict[Any, Any], parameter: Array) -> bool:
+    """Whether a dict is the variables of an object or a file that names the tensor."""
+    return any(isinstance(key, str) and value is parameter for key, value in list(keeper.items()))
+
+
+def _is_of_module(keeper: dict[Any, Any], parameter: Array) -> bool:
+    return any(
+        isinstance(owner, nn.Module) and owner._parameters is keeper
+        for above in gc.get_referrers(keeper)
+        for owner in (gc.get_referrers(above) if isinstance(above, dict) else [above])
+    )
+
+
+def _is_group(keeper: list[Any]) -> bool:
+    return any(isinstance(above, dict) and above.get("params") is keeper for above in gc.get_referrers(keeper))
+
+
+def _is_temporary(keeper: Any) -> bool:
+    """Whether a list or tuple is one of this file's own."""
+    return not any(isinstance(above, dict | list | tuple) and above is not keeper for above in gc.get_referrers(keeper))
+
+
+def has_module(parameter: Array) -> bool:
+    """Whether some module, of this or another model, has registered a parameter."""
+    return any(isinstance(keeper, dict) and _is_of_module(keeper, parameter) for keeper in gc.get_referrers(parameter))
+
+
+def unregistered(names: Names, optimizers: Sequence[torch.optim.Optimizer]) -> list[Finding]:
+    """Parameters that lie in plain attributes and containers, where `parameters()` does not look."""
+    moved = held_by(optimizers)
+    found = []
+    for held in in_modules(names.model, search(names.model)) if isinstance(names.model, nn.Module) else ():
+        tensor = held.tensor
+        lonely = tensor.is_leaf and isinstance(tensor, nn.Parameter) and tensor.requires_grad
+        if lonely and id(tensor) not in moved and id(tensor) not in names.own and not has_module(tensor):
+            found.append(unregistered_at(held, names))
+    return found
+
+
+def unregistered_at(held: Held, names: Names) -> Finding:
+    """One trainable tensor that no module has registered."""
+    place, title = place_of(held, names), title_of(held, names)
+    where = (place.file, place.line) if place is not None else ("", 0)
+    message = f"{title} is, or comes from, a trainable tensor that is no parameter of the model: parameters() does not list it."
+    if held.tensor.is_leaf:
+        fix = f"self.{held.root} = nn.ParameterList(...)  # or nn.Parameter, nn.ParameterDict, nn.ModuleList"
+    else:
+        fix = f"self.{held.root} = nn.Parameter(value)  # of a value of the wanted dtype and device, nothing called behind it"
+    return plain("unregistered-parameter", title, (), message, fix, f"{title} {NEVER}, and is not saved", where)
