@@ -8,6 +8,6 @@ _load("torch")
 
 from torch_impl import *  # noqa: E402, F403
 from torch_impl import __all__ as __all__  # noqa: E402
-from torch_impl import doctor as _doctor  # noqa: E402
+from torch_impl import doctor as doctor  # noqa: E402
 
-_modules["isoparam.torch.doctor"] = _doctor  # so that `from isoparam.torch.doctor import scan` works too
+_modules["isoparam.torch.doctor"] = doctor  # so that `from isoparam.torch.doctor import scan` works too
