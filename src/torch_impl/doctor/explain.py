@@ -10,7 +10,7 @@ from torch import Tensor as Array
 from torch import nn
 
 from isoparam.diagnosis import Diagnosis, Finding
-from torch_impl.doctor.graph import Edge, Graph, names_along, number_of
+from torch_impl.doctor.graph import Edge, Graph, names_along, node_of, number_of
 from torch_impl.doctor.holders import search
 from torch_impl.doctor.look import params_of, unnamed
 from torch_impl.doctor.mutated import inplace_on_leaf
@@ -231,7 +231,7 @@ def _held(frames: list[types.FrameType], names: Names) -> list[Held]:
     for frame in frames:
         if str(frame.f_globals.get("__name__", "")).partition(".")[0] not in ("torch", "torch_impl", "isoparam"):
             found += in_frame(frame, walk)
-    return [held for held in found if held.tensor.grad_fn is not None]
+    return [held for held in found if node_of(held.tensor) is not None]
 
 
 def _non_leaf(record: Record, frames: list[types.FrameType], names: Names) -> None:

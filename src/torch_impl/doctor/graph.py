@@ -93,10 +93,26 @@ class Graph:
                     waiting.append(user)
 
 
+def node_of(tensor: Array) -> Any:
+    """The node of a tensor; None for one without, and for a view of many that autograd refuses to look at."""
+    try:
+        return tensor.grad_fn
+    except RuntimeError:
+        return None
+
+
+def is_trainable_leaf(tensor: Array) -> bool:
+    """Whether a tensor is a leaf that requires grad."""
+    try:
+        return tensor.is_leaf and tensor.requires_grad
+    except RuntimeError:
+        return False
+
+
 def _root(output: Any) -> Any:
     """The node of a tensor, or of a GradientEdge."""
     if isinstance(output, Array):
-        return output.grad_fn
+        return node_of(output)
     return getattr(output, "node", None)
 
 

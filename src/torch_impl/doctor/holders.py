@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 from torch_impl.doctor.ages import Age, Ages
-from torch_impl.doctor.graph import Edge, Graph, is_view, marks_of, number_of
+from torch_impl.doctor.graph import Edge, Graph, is_view, marks_of, node_of, number_of
 from torch_impl.doctor.state import Held, Search, in_classes, in_frames, in_modules
 
 
@@ -32,7 +32,7 @@ def kept(model: Any, frame: types.FrameType | None) -> list[Held]:
     found = list(in_modules(model, walk)) if model is not None else []
     found += in_classes(model, walk) if model is not None else ()
     found += in_frames(frame, walk)
-    return [held for held in found if held.tensor.grad_fn is not None]
+    return [held for held in found if node_of(held.tensor) is not None]
 
 
 def note_all(helds: Iterable[Held], updates: int) -> None:
@@ -69,18 +69,23 @@ def culprits(graph: Graph, stale: list[Edge], rows: dict[int, Age], helds: list[
     reach = {id(held.tensor): _reached(held.tensor, stale) for held in inside}
     old = [held for held in inside if reach[id(held.tensor)] and _is_old(held.tensor, reach[id(held.tensor)], rows, ages)]
     firm = [held for held in old if held.how != "local"]
-    found = [Culprit(held, False, tuple(reach[id(held.tensor)]), held.tensor.grad_fn) for held in firm]
+    found = [Culprit(held, _came_later(held, ages), tuple(reach[id(held.tensor)]), held.tensor.grad_fn) for held in firm]
     left = [edge for edge in stale if not any(edge in culprit.edges for culprit in found)]
-    if left:
-        found += _carried(graph, left, inside, reach, ages)
-        left = [edge for edge in left if not any(edge in culprit.edges for culprit in found)]
-    locals_ = sorted((held for held in old if held.how == "local"), key=lambda held: number_of(held.tensor.grad_fn))
-    for held in locals_:
+    variables = (held for held in old if held.how == "local")
+    for held in sorted(variables, key=lambda held: (number_of(held.tensor.grad_fn), len(held.attr))):
         fresh = [edge for edge in reach[id(held.tensor)] if edge in left]
         if fresh:
-            found.append(Culprit(held, False, tuple(fresh), held.tensor.grad_fn))
+            found.append(Culprit(held, _came_later(held, ages), tuple(fresh), held.tensor.grad_fn))
             left = [edge for edge in left if edge not in fresh]
-    return found
+    return [*found, *_carried(graph, left, inside, reach, rows, ages)] if left else found
+
+
+def _came_later(held: Held, ages: Ages) -> bool:
+    """Whether what is held was held elsewhere when its step was made, and came here for the next one."""
+    spots = marks_of(held.tensor.grad_fn).get("held", {})
+    now = len(ages.updates)
+    earlier = [attr for attr, spot in spots.items() if spot.updates < now]
+    return bool(earlier) and held.attr not in earlier
 
 
 def _reached(tensor: Array, stale: list[Edge]) -> list[Edge]:
@@ -97,8 +102,12 @@ def _is_old(tensor: Array, edges: list[Edge], rows: dict[int, Age], ages: Ages) 
     return (ages.numbers_hold and any(number < row.number for row in moved)) or any(spot.updates < now for spot in spots)
 
 
-def _carried(graph: Graph, left: list[Edge], inside: list[Held], reach: dict[int, list[Edge]], ages: Ages) -> list[Culprit]:
-    """States whose value of the step before is in the graph of this one."""
+def _carried(
+    graph: Graph, left: list[Edge], inside: list[Held], reach: dict[int, list[Edge]], rows: dict[int, Age], ages: Ages
+) -> list[Culprit]:
+    """States whose value of the step before is in the graph of this one, and used there by what is new."""
+    last = max(rows[id(edge.leaf)].number for edge in left)
+    used = {child for node in graph.nodes if number_of(node) >= last for child, _ in node.next_functions}
     before: dict[str, tuple[Held, list[Edge], Any]] = {}
     current = {held.attr: held for held in inside if reach[id(held.tensor)]}
     now = len(ages.updates)
@@ -107,8 +116,9 @@ def _carried(graph: Graph, left: list[Edge], inside: list[Held], reach: dict[int
             for attr, spot in marks_of(node).get("held", {}).items():
                 same = attr in current and current[attr].tensor.grad_fn is node
                 if spot.updates < now and not same:
-                    entry = before.setdefault(attr, (spot.held, [], node))
-                    entry[1].append(edge)
+                    before.setdefault(attr, (spot.held, [], node))[1].append(edge)
+    at_border = {attr: entry for attr, entry in before.items() if entry[2] in used}
+    before = at_border or before
     firm = [attr for attr in before if before[attr][0].how != "local"]
     chosen = [attr for attr in firm if attr in current] or firm or [attr for attr in before if attr in current] or list(before)
     return [Culprit(current.get(attr, before[attr][0]), True, tuple(before[attr][1]), before[attr][2]) for attr in chosen[:3]]

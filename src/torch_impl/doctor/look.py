@@ -23,7 +23,7 @@ from torch_impl.doctor.names import Names
 from torch_impl.doctor.record import Record
 from torch_impl.doctor.source import with_line
 from torch_impl.doctor.state import Held
-from torch_impl.doctor.words import FROZEN, HIDDEN, RAISES, carried, plain, stale
+from torch_impl.doctor.words import FROZEN, HIDDEN, RAISES, carried, plain, stale, title_of
 
 
 class Looker:
@@ -88,8 +88,7 @@ class Looker:
         return (carried if culprit.carried else stale)(culprit.held, self._names, params, outcome, path)
 
     def _mask(self, old: list[Edge], found: list[Culprit], frame: types.FrameType | None) -> Finding:
-        attr = self._names.attr(found[0].held.attr) if found and found[0].held.how != "local" else ""
-        attr = attr or (found[0].held.attr if found else "backward(retain_graph=True)")
+        attr = title_of(found[0].held, self._names) if found else "backward(retain_graph=True)"
         where = (frame.f_code.co_filename, frame.f_lineno) if frame is not None else ("", 0)
         message = f"retain_graph=True keeps the graph of {attr}, which was computed before the last update, alive."
         fix = "loss.backward()  # without retain_graph, once the value is computed anew at each step"

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor as Array
 from torch import nn
 
+from torch_impl.doctor.graph import is_trainable_leaf
 from torch_impl.doctor.state import Search
 
 
@@ -16,7 +17,7 @@ def parameters_of(model: Any) -> dict[int, tuple[str, Array]]:
         return {id(p): (name, p) for name, p in model.named_parameters() if not nn.parameter.is_lazy(p)}
     found: dict[int, tuple[str, Array]] = {}
     for path, tensor, _ in ObjectSearch().within(model, ""):
-        if tensor.requires_grad and tensor.is_leaf:
+        if is_trainable_leaf(tensor):
             found.setdefault(id(tensor), (path.lstrip("."), tensor))
     return found
 

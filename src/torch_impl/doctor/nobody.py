@@ -8,6 +8,7 @@ from torch import Tensor as Array
 from torch import nn
 
 from isoparam.diagnosis import Finding
+from torch_impl.doctor.graph import is_trainable_leaf
 from torch_impl.doctor.names import Names, ObjectSearch
 from torch_impl.doctor.owners import NEVER, held_by, stale_optimizer, unregistered_at
 from torch_impl.doctor.severed import Severed
@@ -65,7 +66,7 @@ def _unregistered(names: Names, moved: dict[int, Array], seen: Severed) -> list[
         return found
     for held in in_modules(model, ObjectSearch(model.modules())):
         tensor = held.tensor
-        foreign = tensor.is_leaf and tensor.requires_grad and id(tensor) not in moved and id(tensor) not in names.own
+        foreign = is_trainable_leaf(tensor) and id(tensor) not in moved and id(tensor) not in names.own
         if foreign and seen.has_gradient(tensor) and held.how in ("attribute", "buffer"):
             found.append(unregistered_at(held, names))
     return found

@@ -9,6 +9,7 @@ from torch import Tensor as Array
 from torch import nn
 
 from isoparam.diagnosis import Finding
+from torch_impl.doctor.graph import is_trainable_leaf
 from torch_impl.doctor.holders import search
 from torch_impl.doctor.names import Names
 from torch_impl.doctor.source import file_of
@@ -104,7 +105,7 @@ def unregistered(names: Names, optimizers: Sequence[torch.optim.Optimizer]) -> l
     found = []
     for held in in_modules(names.model, search(names.model)) if isinstance(names.model, nn.Module) else ():
         tensor = held.tensor
-        lonely = tensor.is_leaf and isinstance(tensor, nn.Parameter) and tensor.requires_grad
+        lonely = isinstance(tensor, nn.Parameter) and is_trainable_leaf(tensor)
         if lonely and id(tensor) not in moved and id(tensor) not in names.own and not has_module(tensor):
             found.append(unregistered_at(held, names))
     return found

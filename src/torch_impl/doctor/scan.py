@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from isoparam.diagnosis import Diagnosis, Finding
-from torch_impl.doctor.graph import Edge, Graph, is_view
+from torch_impl.doctor.graph import Edge, Graph, is_view, node_of
 from torch_impl.doctor.holders import search
 from torch_impl.doctor.look import outcome_of, params_of
 from torch_impl.doctor.names import Names
@@ -62,7 +62,7 @@ def examine(names: Names, optimizers: Sequence[torch.optim.Optimizer], record: R
     """Fill a record with what stands wrong now."""
     walk = search(names.model)
     for held in [*in_modules(names.model, walk), *in_classes(names.model, walk)]:
-        if held.tensor.grad_fn is not None:
+        if node_of(held.tensor) is not None:
             finding = _judged(held, names)
             if finding is not None:
                 record.add(finding)

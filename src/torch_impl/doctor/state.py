@@ -276,7 +276,7 @@ def in_frame(frame: types.FrameType, search: Search) -> Iterator[Held]:
             if isinstance(value, (*_PLAIN, nn.Module)) or _is_foreign_value(value):
                 continue
             for path, tensor, how in search.within(value, name, depth=3):
-                yield Held(path + where, "local" if how is None else how, name, frame.f_code, tensor, path[len(name) :])
+                yield Held(path + where, "cache" if how == "cache" else "local", name, frame.f_code, tensor, path[len(name) :])
     yield from in_globals(frame.f_globals, search)
 
 

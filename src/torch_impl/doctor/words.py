@@ -77,6 +77,8 @@ def _handed_in(held: Held, names: Names) -> Place | None:
 def kind_of(held: Held, place: Place | None) -> str:
     """The rule that a stale value falls under."""
     by_way = {"buffer": "buffer", "closure": "closure", "global": "global", "local": "loop-invariant", "cache": "cache"}
+    if held.how == "closure" and "[" in held.attr.partition("(closure cell")[2]:
+        return "stale-cache"  # a function that remembers
     if held.how in by_way:
         return f"stale-{by_way[held.how]}"
     owner = held.owner if isinstance(held.owner, type) else type(held.owner)
