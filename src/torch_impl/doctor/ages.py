@@ -2,6 +2,7 @@
 
 import threading
 import weakref
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,21 +57,19 @@ class Ages:
         if key in self._rows and self._rows[key].leaf is gone:
             del self._rows[key]
 
-    def before_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """An optimizer begins: inside of its step, closures may look several times."""
-        self._stepping |= {id(p) for group in optimizer.param_groups for p in group["params"]}
+    def before_step(self, leaves: Iterable[Array]) -> None:
+        """An optimizer begins to move some leaves: inside of its step, closures may look several times."""
+        self._stepping.update(map(id, leaves))
 
-    def after_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """An optimizer has moved what has a gradient."""
+    def after_step(self, leaves: Iterable[Array], moved: Container[int]) -> None:
+        """An optimizer has moved those of its leaves whose ids are given, as they have a gradient."""
         now = number_now()
-        for group in optimizer.param_groups:
-            still = isinstance(group.get("lr"), int | float) and group["lr"] == 0
-            for leaf in group["params"]:
-                self._stepping.discard(id(leaf))
-                row = self.row(leaf)
-                row.stepped, row.sample = True, None
-                if leaf.grad is not None and not still:
-                    self._moved(row, now)
+        for leaf in leaves:
+            self._stepping.discard(id(leaf))
+            row = self.row(leaf)
+            row.stepped, row.sample = True, None
+            if id(leaf) in moved:
+                self._moved(row, now)
         self.updates.append(now)
 
     def look(self, leaf: Array) -> Age:

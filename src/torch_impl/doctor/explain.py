@@ -11,14 +11,13 @@ from torch import nn
 
 from isoparam.diagnosis import Diagnosis, Finding
 from torch_impl.doctor.graph import Edge, Graph, names_along, node_of, number_of
-from torch_impl.doctor.holders import search
 from torch_impl.doctor.look import params_of, unnamed
 from torch_impl.doctor.mutated import inplace_on_leaf
 from torch_impl.doctor.names import Names
 from torch_impl.doctor.record import Record
 from torch_impl.doctor.scan import examine
 from torch_impl.doctor.severed import cut_anywhere, severed
-from torch_impl.doctor.state import Held, in_classes, in_frame, in_modules
+from torch_impl.doctor.state import Held, Search, in_classes, in_frame, in_modules
 from torch_impl.doctor.words import carried, plain, stale
 
 SECOND = "backward through the graph a second time"
@@ -226,8 +225,8 @@ def _first(candidates: list[tuple[Held, Graph]]) -> list[tuple[Held, Graph]]:
 
 
 def _held(frames: list[types.FrameType], names: Names) -> list[Held]:
-    walk = search(names.model)
-    found = [*in_modules(names.model, walk), *in_classes(names.model, walk)] if names.model is not None else []
+    walk = Search(names.parts.ids)
+    found = [*in_modules(names.parts, walk), *in_classes(names.parts, walk)]
     for frame in frames:
         if str(frame.f_globals.get("__name__", "")).partition(".")[0] not in ("torch", "torch_impl", "isoparam"):
             found += in_frame(frame, walk)

@@ -11,7 +11,7 @@ from torch.nn.utils import parametrize
 
 from torch_impl.doctor.ages import Age, Ages
 from torch_impl.doctor.graph import Edge, Graph, is_view, marks_of, node_of, number_of
-from torch_impl.doctor.state import Held, Search, in_classes, in_frames, in_modules
+from torch_impl.doctor.state import Held, Parts, Search, in_classes, in_frames, in_modules
 
 
 class Spot(NamedTuple):
@@ -21,17 +21,10 @@ class Spot(NamedTuple):
     updates: int
 
 
-def search(model: Any) -> Search:
-    """A fresh walk that takes the modules of a model for known."""
-    return Search(model.modules() if isinstance(model, nn.Module) else ())
-
-
-def kept(model: Any, frame: types.FrameType | None) -> list[Held]:
+def kept(parts: Parts, frame: types.FrameType | None) -> list[Held]:
     """Every tensor with a history that the model, its classes, and the running functions keep."""
-    walk = search(model)
-    found = list(in_modules(model, walk)) if model is not None else []
-    found += in_classes(model, walk) if model is not None else ()
-    found += in_frames(frame, walk)
+    walk = Search(parts.ids)
+    found = [*in_modules(parts, walk), *in_classes(parts, walk), *in_frames(frame, walk)]
     return [held for held in found if node_of(held.tensor) is not None]
 
 

@@ -45,7 +45,7 @@ class Looker:
             if id(leaf) not in rows and leaf.requires_grad:
                 rows[id(leaf)] = self._ages.look(leaf)
         old = [edge for edge in graph.uses if id(edge.leaf) in rows and self._ages.is_stale(edge, rows[id(edge.leaf)])]
-        helds = kept(self._names.model, frame)
+        helds = kept(self._names.parts, frame)
         note_all(helds, len(self._ages.updates))
         old = [edge for edge in old if not is_view(edge.node) or self._is_parted(graph, edge, rows)]
         if old:

@@ -8,7 +8,7 @@ from torch import Tensor as Array
 from torch import nn
 
 from torch_impl.doctor.graph import is_trainable_leaf
-from torch_impl.doctor.state import Search
+from torch_impl.doctor.state import Parts, Search
 
 
 def parameters_of(model: Any) -> dict[int, tuple[str, Array]]:
@@ -37,13 +37,16 @@ class Names:
     def __init__(self, model: Any) -> None:
         self.title = type(model).__name__ if model is not None else ""
         self.model = model
-        self.own = parameters_of(model) if model is not None else {}
+        self.own: dict[int, tuple[str, Array]] = {}
+        self.parts = Parts(None)
         self._others: dict[int, str] = {}
+        self.refresh()
 
     def refresh(self) -> set[int]:
         """Read the model again; the ids that are new."""
         before = set(self.own)
         self.own = parameters_of(self.model) if self.model is not None else {}
+        self.parts = Parts(self.model)
         return set(self.own) - before
 
     def learn(self, optimizer: torch.optim.Optimizer) -> None:

@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from torch import Tensor as Array
-from torch import nn
 
 from isoparam.diagnosis import Finding
 from torch_impl.doctor.graph import is_trainable_leaf
@@ -61,10 +60,7 @@ def nobodys(
 def _unregistered(names: Names, moved: dict[int, Array], seen: Severed) -> list[Finding]:
     """Trainable tensors that the model keeps where `parameters()` does not look, that had gradients and that nobody moves."""
     found: list[Any] = []
-    model = names.model
-    if not isinstance(model, nn.Module):
-        return found
-    for held in in_modules(model, ObjectSearch(model.modules())):
+    for held in in_modules(names.parts, ObjectSearch(names.parts.ids)) if names.parts.modules else ():
         tensor = held.tensor
         foreign = is_trainable_leaf(tensor) and id(tensor) not in moved and id(tensor) not in names.own
         if foreign and seen.has_gradient(tensor) and held.how in ("attribute", "buffer"):

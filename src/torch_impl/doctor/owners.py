@@ -10,10 +10,9 @@ from torch import nn
 
 from isoparam.diagnosis import Finding
 from torch_impl.doctor.graph import is_trainable_leaf
-from torch_impl.doctor.holders import search
 from torch_impl.doctor.names import Names
 from torch_impl.doctor.source import file_of
-from torch_impl.doctor.state import Held, in_modules
+from torch_impl.doctor.state import Held, Search, in_modules
 from torch_impl.doctor.words import assigned_outside, place_of, plain, title_of
 
 NEVER = "never moves, in silence"
@@ -103,7 +102,7 @@ def unregistered(names: Names, optimizers: Sequence[torch.optim.Optimizer]) -> l
     """Parameters that lie in plain attributes and containers, where `parameters()` does not look."""
     moved = held_by(optimizers)
     found = []
-    for held in in_modules(names.model, search(names.model)) if isinstance(names.model, nn.Module) else ():
+    for held in in_modules(names.parts, Search(names.parts.ids)) if names.parts.modules else ():
         tensor = held.tensor
         lonely = isinstance(tensor, nn.Parameter) and is_trainable_leaf(tensor)
         if lonely and id(tensor) not in moved and id(tensor) not in names.own and not has_module(tensor):

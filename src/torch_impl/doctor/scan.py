@@ -10,13 +10,12 @@ from torch import nn
 
 from isoparam.diagnosis import Diagnosis, Finding
 from torch_impl.doctor.graph import Edge, Graph, is_view, node_of
-from torch_impl.doctor.holders import search
 from torch_impl.doctor.look import outcome_of, params_of
 from torch_impl.doctor.names import Names
 from torch_impl.doctor.owners import optimizers_of, replaced, unregistered, unregistered_at
 from torch_impl.doctor.record import Record
 from torch_impl.doctor.source import born_with, is_constant, places_of
-from torch_impl.doctor.state import Held, in_classes, in_modules
+from torch_impl.doctor.state import Held, Search, in_classes, in_modules
 from torch_impl.doctor.words import fragile, stale
 
 Optimizers = torch.optim.Optimizer | Sequence[torch.optim.Optimizer] | None
@@ -60,8 +59,8 @@ def scan(model: Any, optimizer: Optimizers = None) -> Diagnosis:
 
 def examine(names: Names, optimizers: Sequence[torch.optim.Optimizer], record: Record) -> None:
     """Fill a record with what stands wrong now."""
-    walk = search(names.model)
-    for held in [*in_modules(names.model, walk), *in_classes(names.model, walk)]:
+    walk = Search(names.parts.ids)
+    for held in [*in_modules(names.parts, walk), *in_classes(names.parts, walk)]:
         if node_of(held.tensor) is not None:
             finding = _judged(held, names)
             if finding is not None:

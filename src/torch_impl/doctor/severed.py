@@ -1,7 +1,7 @@
 """The ways between parameters and loss that were cut: which, and where in the text."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeGuard
 
 import torch
@@ -50,10 +50,11 @@ class Severed:
             self._cut |= self._follower.origins(outputs) - reached
         self._with |= reached
 
-    def before_step(self, optimizer: torch.optim.Optimizer) -> None:
+    def before_step(self, leaves: Iterable[Array], graded: set[int]) -> None:
         """Count who has a gradient, and stop to follow in time."""
-        for key, parameter in held_by([optimizer]).items():
-            if parameter.grad is not None:
+        for parameter in leaves:
+            key = id(parameter)
+            if key in graded:
                 self._with.add(key)
                 self._without.pop(key, None)
             elif parameter.requires_grad and key not in self._with:

@@ -64,8 +64,8 @@ class Held(NamedTuple):
 class Search:
     """One walk over objects; an object is entered once, and only so many."""
 
-    def __init__(self, known: Iterable[nn.Module] = ()) -> None:
-        self.seen: set[int] = {id(module) for module in known}
+    def __init__(self, known: Iterable[int] = ()) -> None:
+        self.seen: set[int] = set(known)
         self.left = MOST
 
     def within(self, value: Any, path: str, depth: int = DEPTH) -> Iterator[tuple[str, Array, How | None]]:
@@ -203,13 +203,30 @@ def _module_entries(module: nn.Module) -> Iterator[tuple[str, Any]]:
                 yield name, value
 
 
-def in_modules(model: Any, search: Search) -> Iterator[Held]:
+class Parts:
+    """The modules of a model, listed once: that takes longer than to look into them.
+
+    Attributes:
+        model: the model.
+        modules: (dotted path, module) of each; none for an object that is no module.
+        ids: those of the modules.
+        kinds: their classes, or that of the object.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.modules = list(model.named_modules()) if isinstance(model, nn.Module) else []
+        self.ids = frozenset(id(module) for _, module in self.modules)
+        things = [module for _, module in self.modules] or ([] if model is None else [model])
+        self.kinds = list({type(thing): None for thing in things})
+
+
+def in_modules(parts: Parts, search: Search) -> Iterator[Held]:
     """What the modules of a model keep, or an object that is no module."""
-    if not isinstance(model, nn.Module):
-        for path, tensor, how in search.within(model, ""):
-            yield Held(path.lstrip("."), how or "attribute", _root_of(path.lstrip(".")), model, tensor, path)
-        return
-    for prefix, module in model.named_modules():
+    if not parts.modules:
+        for path, tensor, how in search.within(parts.model, ""):
+            yield Held(path.lstrip("."), how or "attribute", _root_of(path.lstrip(".")), parts.model, tensor, path)
+    for prefix, module in parts.modules:
         before = f"{prefix}." if prefix else ""
         for name, value in _module_entries(module):
             if isinstance(value, nn.Module) and id(value) in search.seen:
@@ -219,11 +236,10 @@ def in_modules(model: Any, search: Search) -> Iterator[Held]:
                 yield Held(before + path, how or kind, name, module, tensor, path[len(name) :])
 
 
-def in_classes(model: Any, search: Search) -> Iterator[Held]:
+def in_classes(parts: Parts, search: Search) -> Iterator[Held]:
     """What the classes of a model keep: class attributes, lru_cache, decorators, and the globals of their files."""
-    kinds = {type(module): None for module in (model.modules() if isinstance(model, nn.Module) else [model])}
     files: dict[int, dict[str, Any]] = {}
-    for kind in kinds:
+    for kind in parts.kinds:
         for base in kind.__mro__:
             if _is_foreign(base) or base is object or base.__module__ in ("builtins", "typing"):
                 continue

@@ -25,8 +25,9 @@ from torch_impl.doctor.severed import Severed, cut_anywhere, severed
 from torch_impl.doctor.state import caller
 from torch_impl.doctor.taps import Tap
 
-THOROUGH = 16  # steps of which every backward is looked at; afterwards those of every `SPARSE`th step
+THOROUGH = 10  # steps of which every backward is looked at; afterwards those of every `SPARSE`th step
 SPARSE = 16
+REFRESHED = 4  # looks after which the modules of the model are listed anew
 
 
 class Watch(Record):
@@ -41,6 +42,8 @@ class Watch(Record):
         self._handles: list[Any] = []
         self._tap: Tap | None = None
         self._inside = False
+        self._looks = 0
+        self._graded: dict[int, set[int]] = {}
 
     def __enter__(self) -> "Watch":
         for optimizer in self._optimizers:
@@ -99,9 +102,10 @@ class Watch(Record):
         finally:
             self._inside = False
 
-    def _is_due(self) -> bool:
+    def _is_due(self, before: int = 0) -> bool:
+        """Whether this step is looked at; with `before` = 1 also that before such a step, whose updates have to be known."""
         done = max(self._counts.values(), default=0)
-        return done < THOROUGH or done % SPARSE == 0
+        return done < THOROUGH or (done + before) % SPARSE <= before
 
     def _backward(self, outputs: Any, retain: bool, create: bool, inputs: Any) -> None:
         if self._is_due():
@@ -109,6 +113,9 @@ class Watch(Record):
 
     def _look(self, outputs: list[Any], retain: bool, create: bool, frame: types.FrameType | None) -> None:
         graph = Graph(outputs)
+        self._looks += 1
+        if self._looks % REFRESHED == 0:
+            self._names.refresh()
         if create and any(isinstance(output, Array) and output.is_cuda for output in outputs):
             self._ages.numbers_hold = False  # nodes of a second order are numbered by the thread of the device
         if not graph.roots:
@@ -132,9 +139,12 @@ class Watch(Record):
         if not any(optimizer is known for known in self._optimizers):
             self._optimizers.append(optimizer)
             self._names.learn(optimizer)
-        self._ages.before_step(optimizer)
-        if self._is_due():
-            self._severed.before_step(optimizer)
+        if not self._is_due(before=1):
+            return
+        leaves = _leaves(optimizer)
+        graded = self._graded[id(optimizer)] = {id(leaf) for leaf in leaves if leaf.grad is not None}
+        self._ages.before_step(leaves)
+        self._severed.before_step(leaves, graded)
 
     def _after_step(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
         self._guarded(self._moved, optimizer)
@@ -142,8 +152,11 @@ class Watch(Record):
             self._close()
 
     def _moved(self, optimizer: torch.optim.Optimizer) -> None:
-        self._ages.after_step(optimizer)
-        if self._is_due():
+        graded = self._graded.pop(id(optimizer), None)
+        if graded is not None:
+            still = [group for group in optimizer.param_groups if isinstance(group.get("lr"), int | float) and group["lr"] == 0]
+            graded -= {id(leaf) for group in still for leaf in group["params"]}
+            self._ages.after_step(_leaves(optimizer), graded)
             self._severed.after_step()
         self._counts[id(optimizer)] = self._counts.get(id(optimizer), 0) + 1
 
@@ -164,7 +177,7 @@ def watch(model: Any = None, optimizer: Optimizers = None, *, steps: int | None 
         model: the module that is trained, an object that holds modules or trainable tensors, or None.
         optimizer: what moves its parameters: one or several. Steps of others are seen too.
         steps: stop after so many steps of one optimizer: hooks and wrapped functions are gone, and the rest of the loop runs
-            at full speed. None: look until the end of the block, at every step of the first 16 and at every 16th later.
+            at full speed. None: look until the end of the block, at every one of the first 10 steps and at every 16th later.
 
     Limits: what a compiled module does inside cannot be seen. Parameters that are moved without an optimizer of torch are
     compared by 64 of their entries. Graphs made in other threads are found from the second time on that they are used.
@@ -183,6 +196,10 @@ def watch(model: Any = None, optimizer: Optimizers = None, *, steps: int | None 
         ['stale-value']
     """
     return Watch(model, optimizer, steps=steps)
+
+
+def _leaves(optimizer: torch.optim.Optimizer) -> list[Array]:
+    return [leaf for group in optimizer.param_groups for leaf in group["params"]]
 
 
 def _is_compiled(model: Any) -> bool:
