@@ -1,0 +1,110 @@
+"""The compiled functions that a watched program calls."""
+
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+
+from isoparam.diagnosis import Finding
+from jax_impl.doctor.dropped import is_held
+from jax_impl.doctor.gradients import leaves_among
+from jax_impl.doctor.patches import Compiled
+from jax_impl.doctor.places import label, source
+from jax_impl.doctor.reach import reach
+from jax_impl.doctor.slots import Group
+from jax_impl.doctor.stale import Program, program, replaced
+
+if TYPE_CHECKING:
+    from jax_impl.doctor.watching import Watch
+
+
+class Programs:
+    """All of them.
+
+    Attributes:
+        count: how many calls were made.
+    """
+
+    def __init__(self, watch: "Watch") -> None:
+        self.watch = watch
+        self.count = 0
+        self._calls: dict[int, int] = {}
+        self._known: dict[tuple[int, int], Program] = {}
+        self._within: dict[int, list[Group]] = {}
+        self._alive: list[Compiled] = []
+
+    def call(self, compiled: Compiled, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call it; before, what it holds is compared with where that came from."""
+        inputs = jax.tree.leaves((args, kwargs))
+        if any(isinstance(value, jax.core.Tracer) for value in inputs):
+            return compiled.jitted(*args, **kwargs)  # part of a larger program, which is looked at as a whole
+        self.count += 1
+        number = self._calls[id(compiled)] = self._calls.get(id(compiled), 0) + 1
+        if number > self.watch.steps:
+            return compiled.jitted(*args, **kwargs)
+        if number == 1:
+            self._alive.append(compiled)
+        with self.watch.aside():
+            self._see_parameters(compiled, args, kwargs)
+        self.watch.gradients.just_traced.clear()
+        result = compiled.jitted(*args, **kwargs)
+        with self.watch.aside():
+            self._after(compiled, args, kwargs, result)
+        return result
+
+    def _see_parameters(self, compiled: Compiled, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        for group in self._within.get(id(compiled), []):
+            leaves = leaves_among(group, (args, kwargs))
+            if leaves is not None:
+                group.see(leaves.values)
+                self.watch.updates.used(leaves.values)
+
+    def _after(self, compiled: Compiled, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        fresh = [group for group in self.watch.gradients.just_traced if group.first is None or group not in self._of(compiled)]
+        for group in fresh:
+            if group not in self._of(compiled):
+                self._of(compiled).append(group)
+                leaves = leaves_among(group, (args, kwargs))
+                if leaves is not None:
+                    group.see(leaves.values)
+        for group in self._of(compiled):
+            leaves = leaves_among(group, (args, kwargs))
+            if leaves is not None:
+                shapes = {np.shape(value) for value in leaves.values}
+                made = [leaf for leaf in jax.tree.leaves(result) if is_held(leaf) and np.shape(leaf) in shapes]
+                if len(made) >= len(leaves.values):
+                    self.watch.updates.record(label(compiled), list(leaves.values), made)
+        self._look(compiled, args, kwargs)
+
+    def _of(self, compiled: Compiled) -> list[Group]:
+        return self._within.setdefault(id(compiled), [])
+
+    def _look(self, compiled: Compiled, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        made = program(compiled, args, kwargs)
+        key = id(compiled), id(made.closed)
+        known = self._known.get(key)
+        if known is None:
+            self._known[key] = made
+            self.watch.found.extend(_dropped_inside(compiled, made))
+            return
+        known.calls += 1
+        self.watch.found.extend(replaced(compiled, known, args, kwargs))
+
+
+def _dropped_inside(compiled: Compiled, made: Program) -> list[Finding]:
+    """optax.apply_updates in the traced function, of whose result nothing comes out of it."""
+    from jax.extend import source_info_util
+
+    jaxpr = made.closed.jaxpr
+    frames = {id(eqn): source_info_util.summarize(eqn.source_info, num_frames=12) for eqn in jaxpr.eqns}
+    applied = [eqn for eqn in jaxpr.eqns if "(apply_updates" in frames[id(eqn)]]
+    needed = reach(made.closed, [True] * len(jaxpr.outvars), "value").needed
+    if not applied or any(out in needed for eqn in applied for out in eqn.outvars):
+        return []
+    file, line = source(compiled)
+    name = label(compiled)
+    message = f"{name} calls optax.apply_updates, which returns new parameters, and returns nothing of them."
+    fix = f"params = optax.apply_updates(params, updates), and return params from {name}"
+    return [
+        Finding("dropped-update", f"{name}: optax.apply_updates", (), file, line, message, fix, "nothing trains, in silence")
+    ]

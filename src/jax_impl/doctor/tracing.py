@@ -1,0 +1,223 @@
+"""The loss as a traced function of the leaves, and what it says of them."""
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax.extend import core, source_info_util
+
+from jax_impl.doctor.leaves import Leaves
+from jax_impl.doctor.reach import FLAT, bodies, reach
+
+NOT_FOR_TRACING = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+    TypeError,
+)
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A traced loss.
+
+    Attributes:
+        closed: the jaxpr; its first inputs are the leaves.
+        wanted: one bool per output: whether it is (part of) the loss.
+        count: how many inputs are leaves.
+    """
+
+    closed: Any
+    wanted: tuple[bool, ...]
+    count: int
+
+    @cached_property
+    def used(self) -> tuple[bool, ...]:
+        """Leaves on which the loss depends in any way."""
+        return reach(self.closed, self.wanted, "value").inputs[: self.count]
+
+    @cached_property
+    def moved(self) -> tuple[bool, ...]:
+        """Leaves to which a derivative comes back."""
+        return reach(self.closed, self.wanted, "gradient").inputs[: self.count]
+
+    def cut(self, place: int) -> tuple[str, str]:
+        """(operation, "file:line") where the way from one leaf to the loss is cut; ("", "") if nothing is."""
+        for eqn in tainted(self.closed.jaxpr, {self.closed.jaxpr.invars[place]}):
+            floats = any(jnp.issubdtype(getattr(out.aval, "dtype", jnp.int32), jnp.inexact) for out in eqn.outvars)
+            if eqn.primitive.name in FLAT or not floats:
+                return eqn.primitive.name, where(eqn)
+        return "", ""
+
+    def path(self, found: Callable[[Any], bool], most: int = 8) -> tuple[str, ...]:
+        """Operations from the loss back to the first variable or literal that is looked for, the loss first."""
+        jaxpr = self.closed.jaxpr
+        made = {out: eqn for eqn in jaxpr.eqns for out in eqn.outvars}
+        outs = [out for out, want in zip(jaxpr.outvars, self.wanted, strict=True) if want]
+        queue: list[tuple[Any, tuple[str, ...]]] = [(out, ("loss",)) for out in outs]
+        seen = set()
+        while queue:
+            var, names = queue.pop(0)
+            if found(var.val if isinstance(var, core.Literal) else var):
+                return names if len(names) <= most else (*names[: most // 2], "...", *names[-most // 2 :])
+            if isinstance(var, core.Literal) or var in seen or var not in made:
+                continue
+            seen.add(var)
+            eqn = made[var]
+            label = eqn.params["name"] if "name" in eqn.params and isinstance(eqn.params["name"], str) else eqn.primitive.name
+            if any(found(value) for body in bodies(eqn) for value in getattr(body, "consts", ())):
+                return (*names, label)
+            queue.extend((each, (*names, label)) for each in eqn.invars)
+        return ()
+
+
+@dataclass(frozen=True)
+class RunTrace:
+    """What a run with numbers says, where a loss cannot be traced without them; it has no jaxpr to look into.
+
+    Attributes:
+        moved: leaves to which a derivative came back.
+    """
+
+    moved: tuple[bool, ...]
+
+    @property
+    def used(self) -> tuple[bool, ...]:
+        """Whatever moves is used; of the rest it is not known."""
+        return self.moved
+
+    @property
+    def closed(self) -> Any:
+        """A function of nothing."""
+        return jax.make_jaxpr(lambda: 0.0)()
+
+    def cut(self, place: int) -> tuple[str, str]:
+        """Not known."""
+        return "", ""
+
+    def path(self, found: Callable[[Any], bool], most: int = 8) -> tuple[str, ...]:
+        """Not known."""
+        return ()
+
+
+def tainted(jaxpr: Any, marked: set[Any]) -> Iterator[Any]:
+    """The operations that depend on the marked variables, those inside of called functions included."""
+    marked = set(marked)
+    for eqn in jaxpr.eqns:
+        hit = [not isinstance(var, core.Literal) and var in marked for var in eqn.invars]
+        if not any(hit):
+            continue
+        yield eqn
+        inner = [body.jaxpr if isinstance(body, core.ClosedJaxpr) else body for body in bodies(eqn)]
+        if len(inner) == 1 and len(inner[0].invars) == len(eqn.invars):
+            yield from tainted(inner[0], {var for var, come in zip(inner[0].invars, hit, strict=True) if come})
+        marked.update(eqn.outvars)
+
+
+def where(eqn: Any) -> str:
+    """The user's "file:line" behind one operation; "" if it is not known."""
+    text = source_info_util.summarize(eqn.source_info).split(" (")[0]
+    parts = text.rsplit(":", 2)
+    if len(parts) == 3 and parts[2].isdigit() and parts[1].isdigit():
+        return f"{parts[0]}:{parts[1]}"
+    return text if len(parts) >= 2 and parts[-1].isdigit() else ""
+
+
+def split_place(text: str) -> tuple[str, int]:
+    """("file", line) from "file:line"."""
+    file, _, line = text.rpartition(":")
+    return (file, int(line)) if file and line.isdigit() else ("", 0)
+
+
+def takes_params(function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
+    """Whether the parameters are an argument of the function; otherwise it holds them itself."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return True
+    try:
+        signature.bind(None, *args, **kwargs)
+    except TypeError:
+        try:
+            signature.bind(*args, **kwargs)
+        except TypeError:
+            return True
+        return False
+    return True
+
+
+def trace(loss: Callable[..., Any], leaves: Leaves, args: Sequence[Any], kwargs: dict[str, Any], given: bool = True) -> Trace:
+    """Trace the loss as a function of the leaves and of the arrays among its arguments; no number is computed.
+
+    Args:
+        loss: the function.
+        leaves: the parameters.
+        args: its further arguments.
+        kwargs: those by name.
+        given: whether the parameters are its first argument.
+    """
+    flat, structure = jax.tree.flatten((_parted(tuple(args)), _parted(kwargs)))
+    arrays = [place for place, value in enumerate(flat) if isinstance(value, jax.Array | np.ndarray)]
+
+    def call(values: Sequence[Any], given_arrays: Sequence[Any]) -> Any:
+        filled = list(flat)
+        for place, value in zip(arrays, given_arrays, strict=True):
+            filled[place] = value
+        more, named = jax.tree.unflatten(structure, filled)
+        first = (leaves.rebuild(values),) if given else ()
+        return _arrays_of(loss(*first, *_joined(more), **_joined(named)))
+
+    inputs = [flat[place] for place in arrays]
+    try:
+        closed, shape = jax.make_jaxpr(call, return_shape=True)(list(leaves.values), inputs)
+    except NOT_FOR_TRACING:
+        if not arrays:
+            raise
+        closed, shape = jax.make_jaxpr(lambda values: call(values, inputs), return_shape=True)(list(leaves.values))
+    return Trace(closed, _wanted(shape), len(leaves.values))
+
+
+def _wanted(shape: Any) -> tuple[bool, ...]:
+    """The first output if it is a number (what follows is aux); otherwise all that are floats."""
+    outputs = jax.tree.leaves(shape)
+    if outputs and outputs[0].shape == () and jnp.issubdtype(outputs[0].dtype, jnp.inexact):
+        return (True, *(False for _ in outputs[1:]))
+    return tuple(True for _ in outputs)
+
+
+def _arrays_of(output: Any) -> Any:
+    """The output without what is no array: modules that come back, strings, ..."""
+    if isinstance(output, nnx.Module):
+        output = nnx.state(output)
+    return [value for value in jax.tree.leaves(output) if isinstance(value, jax.Array | np.ndarray | float | int | complex)]
+
+
+@dataclass(frozen=True)
+class _Parted:
+    """An nnx object as its two halves, so that the loss works on a copy made while tracing."""
+
+    graph: Any
+    state: Any
+
+
+jax.tree_util.register_dataclass(_Parted, data_fields=["state"], meta_fields=["graph"])
+
+
+def _parted(tree: Any) -> Any:
+    def part(value: Any) -> Any:
+        return _Parted(*nnx.split(value)) if isinstance(value, nnx.Pytree) else value
+
+    return jax.tree.map(part, tree, is_leaf=lambda value: isinstance(value, nnx.Pytree))
+
+
+def _joined(tree: Any) -> Any:
+    def join(value: Any) -> Any:
+        return nnx.merge(value.graph, value.state) if isinstance(value, _Parted) else value
+
+    return jax.tree.map(join, tree, is_leaf=lambda value: isinstance(value, _Parted))
