@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import numpy as np
+from jax.core import Tracer
 
 from isoparam.diagnosis import Finding
 from jax_impl.doctor.leaves import Leaves
@@ -36,7 +36,7 @@ def captured_leaves(function: Callable[..., Any], traced: Trace, leaves: Leaves,
     found = []
     for place, name in enumerate(leaves.names):
         value = leaves.values[place]
-        if not leaves.trained[place] or traced.used[place] or isinstance(value, jax.core.Tracer) or not is_array(value):
+        if not leaves.trained[place] or traced.used[place] or isinstance(value, Tracer) or not is_array(value):
             continue
         same = next(((each, eqn) for each, eqn in held if is_same(each, value)), None)
         if same is None and id(value) in kept and any(_replaces(value, each, kept) for each, _ in held):

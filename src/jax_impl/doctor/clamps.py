@@ -6,11 +6,13 @@ only the operations that take each entry by itself are followed, from the parame
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer, eval_jaxpr
 from jax.extend import core
 
 from jax_impl.doctor.reach import bodies, reach
@@ -20,7 +22,80 @@ MOST = 1_000_000  # entries; a larger leaf is left alone
 _ALONE = core.DebugInfo("doctor", "one operation", None, None)
 CLAMPS = frozenset({"max", "min", "clamp", "select_n"})
 _ENTRYWISE = frozenset(
-    ["add", "sub", "mul", "div", "max", "min", "clamp", "select_n", "exp", "exp2", "log", "log1p", "expm1", "tanh", "logistic", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "asinh", "acosh", "atanh", "atan2", "erf", "erf_inv", "erfc", "sqrt", "rsqrt", "cbrt", "pow", "integer_pow", "square", "abs", "neg", "sign", "floor", "ceil", "round", "stop_gradient", "convert_element_type", "copy", "is_finite", "eq", "ne", "lt", "le", "gt", "ge", "and", "or", "not", "xor", "rem", "lgamma", "digamma", "real", "imag", "broadcast_in_dim", "reshape", "transpose", "squeeze", "expand_dims", "slice", "rev", "concatenate", "pad", "optimization_barrier", "iota"]
+    [
+        "add",
+        "sub",
+        "mul",
+        "div",
+        "max",
+        "min",
+        "clamp",
+        "select_n",
+        "exp",
+        "exp2",
+        "log",
+        "log1p",
+        "expm1",
+        "tanh",
+        "logistic",
+        "sin",
+        "cos",
+        "tan",
+        "asin",
+        "acos",
+        "atan",
+        "sinh",
+        "cosh",
+        "asinh",
+        "acosh",
+        "atanh",
+        "atan2",
+        "erf",
+        "erf_inv",
+        "erfc",
+        "sqrt",
+        "rsqrt",
+        "cbrt",
+        "pow",
+        "integer_pow",
+        "square",
+        "abs",
+        "neg",
+        "sign",
+        "floor",
+        "ceil",
+        "round",
+        "stop_gradient",
+        "convert_element_type",
+        "copy",
+        "is_finite",
+        "eq",
+        "ne",
+        "lt",
+        "le",
+        "gt",
+        "ge",
+        "and",
+        "or",
+        "not",
+        "xor",
+        "rem",
+        "lgamma",
+        "digamma",
+        "real",
+        "imag",
+        "broadcast_in_dim",
+        "reshape",
+        "transpose",
+        "squeeze",
+        "expand_dims",
+        "slice",
+        "rev",
+        "concatenate",
+        "pad",
+        "optimization_barrier",
+        "iota",
+    ]
 )
 
 
@@ -90,7 +165,7 @@ def dead_entries(traced: Trace, place: int, value: Any) -> Dead | None:
 def _elsewhere(bounds: Sequence[float]) -> list[float]:
     """Numbers of which some lie where the clamps of this parameter are not flat."""
     finite = sorted({bound for bound in bounds if np.isfinite(bound) and abs(bound) < 1e30})[:12]
-    between = [(low + high) / 2 for low, high in zip(finite, finite[1:], strict=False)]
+    between = [(low + high) / 2 for low, high in pairwise(finite)]
     outside = [bound + sign * size for bound in finite for sign in (-1, 1) for size in (0.01, 1)]
     return [*between, *outside, 0.1, -0.1, 0.5, -0.5, 1.5, -1.5, 4.0, -4.0]
 
@@ -102,7 +177,7 @@ def _slope(traced: Trace, place: int, start: jax.Array, first: _Walk) -> Callabl
     def seen(leaf: jax.Array) -> list[Any]:
         walk = _Walk()
         ends = _follow(traced.closed, _inputs(traced, place, leaf), list(traced.wanted), walk)
-        walk.frontier.extend(end.value for end, want in zip(ends, traced.wanted, strict=True) if want and _is_leaving(end))
+        walk.frontier.extend(_leaving([end for end, want in zip(ends, traced.wanted, strict=True) if want]))
         if not first.frontier:
             first.frontier, first.bounds, first.clamp = [object() for _ in walk.frontier], walk.bounds, walk.clamp
         return walk.frontier
@@ -149,18 +224,20 @@ def _follow(closed: Any, inputs: Sequence[_Known | None], wanted: list[bool], wa
         elif _is_entrywise(eqn) and all(value is not None for value in values):
             results = _compute(eqn, [value for value in values if value is not None], walk)
         else:
-            walk.frontier.extend(value.value for value in values if _is_leaving(value))
+            walk.frontier.extend(_leaving(values))
             continue
         known.update(zip(eqn.outvars, results, strict=True))
     return [read(var) for var in jaxpr.outvars]
 
 
-def _is_leaving(value: _Known | None) -> bool:
-    return value is not None and value.own and jnp.issubdtype(jnp.result_type(value.value), jnp.inexact)
+def _leaving(values: Sequence[_Known | None]) -> list[Any]:
+    """What depends on the leaf and can carry a derivative."""
+    own = [value.value for value in values if value is not None and value.own]
+    return [value for value in own if jnp.issubdtype(jnp.result_type(value), jnp.inexact)]
 
 
 def _constant(value: Any) -> _Known | None:
-    return None if isinstance(value, jax.core.Tracer) else _Known(value, own=False)
+    return None if isinstance(value, Tracer) else _Known(value, own=False)
 
 
 def _called(eqn: Any) -> Any:
@@ -194,4 +271,4 @@ def _compute(eqn: Any, values: Sequence[_Known], walk: _Walk) -> list[_Known | N
                 walk.bounds.extend(np.ravel(np.asarray(value.value, dtype=np.float64)).tolist())
     variables = {var: value.value for var, value in zip(eqn.invars, values, strict=True) if not isinstance(var, core.Literal)}
     alone = core.Jaxpr([], list(variables), eqn.outvars, [eqn], eqn.effects, _ALONE)
-    return [_Known(each, own) for each in jax.core.eval_jaxpr(alone, [], *variables.values())]
+    return [_Known(each, own) for each in eval_jaxpr(alone, [], *variables.values())]

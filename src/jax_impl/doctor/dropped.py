@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 from isoparam.diagnosis import Finding
 from jax_impl.doctor.callers import place
@@ -47,8 +48,8 @@ class Updates:
 
     def __init__(self) -> None:
         self.known: list[Update] = []
-        self.dropped: dict[tuple[str, str, int], tuple[int, frozenset[int]]] = {}
-        self.advanced: set[int] = set()
+        self.dropped: dict[tuple[str, str, int], tuple[int, list[Any]]] = {}
+        self.trials: set[tuple[str, str, int]] = set()
 
     def record(self, name: str, old: Any, made: Any) -> None:
         """Take note of one update.
@@ -73,21 +74,25 @@ class Updates:
         for update in gone:
             if now and update.is_of(now):
                 key = update.name, update.file, update.line
-                count, _ = self.dropped.get(key, (0, frozenset()))
-                self.dropped[key] = count + 1, frozenset(map(id, now))
+                count, _ = self.dropped.get(key, (0, now))
+                self.dropped[key] = count + 1, now
         self.known = [update for update in self.known if not update.is_gone]
 
-    def findings(self, names: dict[int, str], moved: set[int]) -> Iterator[Finding]:
+    def superseded(self, values: Sequence[Any]) -> None:
+        """The training went on from these parameters: what was dropped of them was a trial, a warm-up, a check."""
+        old = {id(value) for value in values}
+        self.trials |= {key for key, (_, dropped) in self.dropped.items() if old & set(map(id, dropped))}
+
+    def findings(self, names: dict[int, str]) -> Iterator[Finding]:
         """The updates that were dropped, if the parameters stayed what they were to the end.
 
         Args:
             names: those of the leaves, by identity.
-            moved: identities of leaves that were replaced by others in the course of the run.
         """
         for (name, file, line), (count, old) in self.dropped.items():
-            if old & moved:
+            if (name, file, line) in self.trials:
                 continue
-            params = tuple(sorted({names[each] for each in old if each in names}))
+            params = tuple(sorted({names[id(each)] for each in old if id(each) in names}))
             times = "once" if count == 1 else f"{count} times"
             message = (
                 f"{name} returns new parameters and changes none in place; its result was thrown away {times}, and the next "
@@ -99,4 +104,4 @@ class Updates:
 
 def is_held(leaf: Any) -> bool:
     """An array with numbers, whose life can be followed."""
-    return isinstance(leaf, jax.Array) and not isinstance(leaf, jax.core.Tracer) and np.size(leaf) > 0
+    return isinstance(leaf, jax.Array) and not isinstance(leaf, Tracer) and np.size(leaf) > 0

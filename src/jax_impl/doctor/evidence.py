@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 MOST = 100_000  # entries that are compared; a larger array is told by its first ones
-CLOSE = {"rtol": 2e-5, "atol": 1e-7}
+RELATIVE, ABSOLUTE = 2e-5, 1e-7
 
-Entrywise = Callable[[np.ndarray], np.ndarray]
+Map = Callable[[np.ndarray], Any]
 
-_ENTRYWISE: tuple[tuple[str, Entrywise], ...] = (
+_ENTRYWISE: tuple[tuple[str, Map], ...] = (
     ("sigmoid({})", lambda x: 1 / (1 + np.exp(-x))),
     ("softplus({})", lambda x: np.logaddexp(0, x)),
     ("exp({})", np.exp),
@@ -35,7 +35,7 @@ _ENTRYWISE: tuple[tuple[str, Entrywise], ...] = (
     ("2 * sigmoid({})", lambda x: 2 / (1 + np.exp(-x))),
     ("clip({}, 0, 1)", lambda x: np.clip(x, 0, 1)),
 )
-_WHOLE: tuple[tuple[str, Entrywise], ...] = (
+_WHOLE: tuple[tuple[str, Map], ...] = (
     (
         "softmax({})",
         lambda x: np.exp(x - x.max(-1, keepdims=True)) / np.exp(x - x.max(-1, keepdims=True)).sum(-1, keepdims=True),
@@ -53,7 +53,7 @@ _WHOLE: tuple[tuple[str, Entrywise], ...] = (
     ("norm({})", lambda x: np.linalg.norm(x)),
     ("{} - mean({})", lambda x: x - x.mean(-1, keepdims=True)),
 )
-_MATRIX: tuple[tuple[str, Entrywise], ...] = (
+_MATRIX: tuple[tuple[str, Map], ...] = (
     ("{} @ {}.T", lambda x: x @ x.T),
     ("{}.T @ {}", lambda x: x.T @ x),
     ("({} + {}.T) / 2", lambda x: (x + x.T) / 2),
@@ -84,7 +84,7 @@ def derivation(value: Any, source: Any) -> str:
                 image = np.asarray(map_(raw))
             except (np.linalg.LinAlgError, ValueError):
                 continue
-        if image.shape == made.shape and np.isfinite(image).all() and np.allclose(image, made, **CLOSE):
+        if image.shape == made.shape and np.isfinite(image).all() and np.allclose(image, made, rtol=RELATIVE, atol=ABSOLUTE):
             return name
     return ""
 
@@ -95,7 +95,7 @@ def says_much(value: Any, source: Any) -> bool:
     return made is not None and raw is not None and min(len(np.unique(made)), len(np.unique(raw))) >= 3
 
 
-def _candidates(raw: np.ndarray) -> Iterable[tuple[str, Entrywise]]:
+def _candidates(raw: np.ndarray) -> Iterable[tuple[str, Map]]:
     yield from _ENTRYWISE
     if raw.ndim >= 1:
         yield from _WHOLE

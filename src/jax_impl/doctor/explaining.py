@@ -10,6 +10,7 @@ from typing import Any
 import jax
 from flax import nnx
 from flax.errors import TraceContextError
+from jax.core import Tracer
 
 from isoparam.diagnosis import Diagnosis, Finding
 from jax_impl.doctor.callers import is_users, raised_through, user_frames, variables
@@ -131,11 +132,11 @@ def _tracers_kept(frames: list[Spot], shape: str) -> Iterator[str]:
         names = variables(frame)
         used = {name: value for name, value in frame.f_globals.items() if name in frame.f_code.co_names}
         for name, value in (*names.items(), *used.items()):
-            if isinstance(value, jax.core.Tracer):
+            if isinstance(value, Tracer):
                 plain.append(name)
                 continue
             for path, held in holders(value, name):
-                if isinstance(held, jax.core.Tracer) and _is_of(held, shape):
+                if isinstance(held, Tracer) and _is_of(held, shape):
                     attributes.append(_of_class(path, name, value))
     yield from dict.fromkeys(attributes)
     yield from dict.fromkeys(plain)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 from flax import nnx
+from jax.core import Tracer
 
 from isoparam.diagnosis import Finding
-from jax_impl.doctor.leaves import Leaves, leaves_of
+from jax_impl.doctor.leaves import Leaves, is_number, leaves_of
 from jax_impl.doctor.scanning import unique
 from jax_impl.doctor.slots import Group, key_of, moved_in_run
 from jax_impl.doctor.statics import overridden
@@ -18,6 +19,9 @@ from jax_impl.doctor.tracing import NOT_FOR_TRACING, RunTrace, trace
 
 if TYPE_CHECKING:
     from jax_impl.doctor.watching import Watch
+
+
+COPIED = 100_000  # entries of a leaf whose numbers are kept
 
 
 class Gradients:
@@ -48,10 +52,7 @@ class Gradients:
         places = (argnums,) if isinstance(argnums, int) else tuple(argnums)
         places = tuple(place % len(args) for place in places)
         names = _names(function, len(args))
-        if len(places) == 1:
-            params = args[places[0]]
-        else:
-            params = {names[place]: args[place] for place in places}
+        params = args[places[0]] if len(places) == 1 else {names[place]: args[place] for place in places}
         rest = [value for place, value in enumerate(args) if place not in places]
 
         def loss(given: Any, *others: Any, **named: Any) -> Any:
@@ -93,8 +94,7 @@ class Gradients:
             return
         key = key_of(params, leaves)
         group = self.groups.setdefault(key, Group(leaves))
-        group.see(leaves.values)
-        self.watch.updates.used(leaves.values)
+        self.see(group, leaves)
         self.just_traced.append(group)
         code = getattr(function, "__code__", None) or id(function)
         shapes = str(jax.tree.map(lambda value: (np.shape(value), str(getattr(value, "dtype", ""))), [rest, kwargs]))
@@ -113,22 +113,32 @@ class Gradients:
         if not all(traced.moved):
             group.look_for_optimizers()
 
+    def see(self, group: Group, leaves: Leaves, numbers: Sequence[Any] | None = None) -> None:
+        """The parameters of one call: what they were, and whether an update of them was dropped.
+
+        Args:
+            group: where they belong.
+            leaves: they.
+            numbers: copies of them from before the call.
+        """
+        before = group.see(leaves.values, copies(leaves.values) if numbers is None else numbers)
+        if before is not None:
+            self.watch.updates.superseded(before)
+        self.watch.updates.used(leaves.values)
+
     def knows(self, tree: Any) -> bool:
         """Whether a tree is parameters, of which a gradient was taken."""
         known = {id(value) for group in self.groups.values() for values in group.alive for value in values}
         return any(id(leaf) in known for leaf in jax.tree.leaves(tree))
 
-    def identities(self) -> tuple[dict[int, str], set[int]]:
-        """({identity: name} of all leaves that were seen, identities of those that were replaced later)."""
-        names: dict[int, str] = {}
-        gone: set[int] = set()
-        for group in self.groups.values():
-            for values in (group.first, group.last):
-                for name, value in zip(group.leaves.names, values or (), strict=False):
-                    names[id(value)] = name
-            if group.first is not None and group.last is not None:
-                gone |= {id(old) for old, new in zip(group.first, group.last, strict=True) if old is not new}
-        return names, gone
+    def names(self) -> dict[int, str]:
+        """{identity: name} of the leaves of the last calls."""
+        return {
+            id(value): name
+            for group in self.groups.values()
+            for values in group.alive
+            for name, value in zip(group.leaves.names, values, strict=True)
+        }
 
     def findings(self) -> list[Finding]:
         """What all calls together say."""
@@ -139,20 +149,39 @@ class Gradients:
         return unique(with_groups)
 
 
-def leaves_among(group: Group, tree: Any) -> Leaves | None:
+def copies(values: Sequence[Any]) -> tuple[Any, ...]:
+    """The numbers of arrays, which stay when a buffer is donated; None for what is large, traced or gone already."""
+    return tuple(_copy(value) for value in values)
+
+
+def _copy(value: Any) -> Any:
+    if (
+        isinstance(value, Tracer)
+        or not is_number(value)
+        or np.size(value) > COPIED
+        or (isinstance(value, jax.Array) and value.is_deleted())
+    ):
+        return None
+    return np.array(value)
+
+
+def leaves_among(group: Group, tree: Any, modules: Sequence[Any] = ()) -> Leaves | None:
     """The leaves of a group among the arguments of a compiled function, by their names and shapes; None if they are not.
 
     Args:
         group: the gradients that were taken while it was traced.
         tree: its arguments.
+        modules: those of nnx.jit, which hands on arrays without names.
     """
+    found: dict[str, Any] = {}
+    for place, module in enumerate(modules):
+        leaves = leaves_of(module)
+        found |= {f"{place}.{name}": value for name, value in zip(leaves.names, leaves.values, strict=True)}
+    for path, value in jax.tree_util.tree_leaves_with_path(tree):
+        found[re.sub(r"\.value$", "", jax.tree_util.keystr(path, simple=True, separator="."))] = value
     names, shapes = group.leaves.names, [np.shape(value) for value in group.leaves.values]
-    found = {
-        re.sub(r"\.value$", "", jax.tree_util.keystr(path, simple=True, separator=".")): value
-        for path, value in jax.tree_util.tree_leaves_with_path(tree)
-    }
-    for full, value in found.items():
-        bare = len(names) == 1 and np.shape(value) == shapes[0] and full.isdigit()
+    for full in found:
+        bare = len(names) == 1 and np.shape(found[full]) == shapes[0] and full.replace(".", "").isdigit()
         if not bare and not full.endswith(f".{names[0]}"):
             continue
         prefix = full if bare else full[: -len(names[0])]

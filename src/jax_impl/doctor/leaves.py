@@ -10,12 +10,50 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
+from jax.core import Tracer
 
 from isoparam.errors import SpecError
 
 # A leaf under one of these names says itself that it is not to be trained.
 KEPT = frozenset(
-    ["frozen", "freeze", "fixed", "target", "targets", "teacher", "ema", "polyak", "slow", "momentum", "batch_stats", "batchstats", "stats", "running", "running_mean", "running_var", "buffer", "buffers", "const", "consts", "constant", "constants", "non_trainable", "nontrainable", "untrained", "untrainable", "not_trained", "reference", "ref", "anchor", "old", "mask", "masks", "rng", "rngs", "step"]
+    [
+        "frozen",
+        "freeze",
+        "fixed",
+        "target",
+        "targets",
+        "teacher",
+        "ema",
+        "polyak",
+        "slow",
+        "momentum",
+        "batch_stats",
+        "batchstats",
+        "stats",
+        "running",
+        "running_mean",
+        "running_var",
+        "buffer",
+        "buffers",
+        "const",
+        "consts",
+        "constant",
+        "constants",
+        "non_trainable",
+        "nontrainable",
+        "untrained",
+        "untrainable",
+        "not_trained",
+        "reference",
+        "ref",
+        "anchor",
+        "old",
+        "mask",
+        "masks",
+        "rng",
+        "rngs",
+        "step",
+    ]
 )
 
 
@@ -59,7 +97,7 @@ def leaves_of(params: Any, trainable: Any = None, wrt: Any = None, label: str = 
     variables = _variables(tree)
     places = [place for place, (_, value) in enumerate(found) if is_number(value)]
     names = tuple(_name(found[place][0]) or label for place in places)
-    values = tuple(_the_object(found[place][1]) for place in places)
+    values = tuple(found[place][1] for place in places)
 
     def rebuild(new: Sequence[Any]) -> Any:
         filled = [value for _, value in found]
@@ -85,7 +123,7 @@ def is_number(value: Any) -> bool:
 
 def is_traced(value: Any) -> bool:
     """Whether it stands for numbers that are not known yet."""
-    return isinstance(value, jax.core.Tracer)
+    return isinstance(value, Tracer)
 
 
 def is_kept(name: str) -> bool:
@@ -98,10 +136,6 @@ def is_kept(name: str) -> bool:
 def _name(path: Any) -> str:
     """The path with dots; ".value" of an nnx variable says nothing, and goes."""
     return re.sub(r"\.value$", "", jax.tree_util.keystr(path, simple=True, separator="."))
-
-
-def _the_object(value: Any) -> Any:
-    return value
 
 
 def _variables(tree: Any) -> dict[str, tuple[tuple[Any, ...], Any]]:
@@ -119,7 +153,7 @@ def _trained(
     """What is meant to move, by what the caller says; without a word, everything whose name does not say otherwise."""
     if trainable is None:
         return tuple(not is_kept(name) for name in names)
-    if isinstance(trainable, nnx.Optimizer) or _is_transformation(trainable):
+    if isinstance(trainable, nnx.Optimizer) or is_transformation(trainable):
         moved = moved_by(trainable, rebuild, values)
         return moved if moved is not None else tuple(True for _ in names)
     if isinstance(trainable, str):
@@ -136,8 +170,8 @@ def _trained(
     return tuple(said.get(_name(path), True) for path in paths)
 
 
-def _is_transformation(value: Any) -> bool:
-    """An optax.GradientTransformation, told by its two fields: optax need not be installed."""
+def is_transformation(value: Any) -> bool:
+    """Whether it is an optax.GradientTransformation, told by its two fields: optax need not be installed."""
     return isinstance(value, tuple) and {"init", "update"} <= set(getattr(value, "_fields", ()))
 
 
@@ -151,13 +185,14 @@ def moved_by(optimizer: Any, rebuild: Callable[[Sequence[Any]], Any], values: Se
     """
     transform = optimizer.tx if isinstance(optimizer, nnx.Optimizer) else optimizer
     try:
-        params = rebuild([jnp.asarray(value) for value in values])
-        if isinstance(params, nnx.Module):
-            params = nnx.state(params, nnx.Param if not isinstance(optimizer, nnx.Optimizer) else optimizer.wrt)
-        state = transform.init(params)
-        gradient = jax.tree.map(lambda value: jnp.full_like(value, 0.5), params)
-        updates, _ = transform.update(gradient, state, params)
-        moves = [bool(np.any(np.asarray(update) != 0)) for update in jax.tree.leaves(updates)]
+        with jax.ensure_compile_time_eval():
+            params = rebuild([jnp.full(np.shape(value), 0.5, jnp.result_type(value)) for value in values])
+            if isinstance(params, nnx.Module):
+                params = nnx.state(params, nnx.Param if not isinstance(optimizer, nnx.Optimizer) else optimizer.wrt)
+            state = transform.init(params)
+            gradient = jax.tree.map(lambda value: jnp.full_like(value, 0.5), params)
+            updates, _ = transform.update(gradient, state, params)
+            moves = [bool(np.any(np.asarray(update) != 0)) for update in jax.tree.leaves(updates)]
     except Exception:
         return None
     return tuple(moves) if len(moves) == len(values) else None
@@ -169,7 +204,7 @@ def _nodes(params: Any, name: str = "", depth: int = 6) -> Iterator[tuple[str, A
         return
     if isinstance(params, dict):
         children: list[tuple[str, Any]] = [(str(key), value) for key, value in params.items()]
-    elif isinstance(params, list | tuple) and not hasattr_fields(params):
+    elif isinstance(params, list | tuple) and not _is_record(params):
         children = [(str(place), value) for place, value in enumerate(params)]
     elif isinstance(params, type) or (callable(params) and not is_dataclass(params) and not isinstance(params, nnx.Module)):
         return
@@ -181,7 +216,7 @@ def _nodes(params: Any, name: str = "", depth: int = 6) -> Iterator[tuple[str, A
         yield from _nodes(value, f"{name}.{key}" if name else key, depth - 1)
 
 
-def hasattr_fields(value: Any) -> bool:
+def _is_record(value: Any) -> bool:
     """Whether it is a named tuple."""
     return isinstance(value, tuple) and bool(getattr(value, "_fields", ()))
 

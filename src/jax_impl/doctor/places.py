@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 from flax import nnx
+from jax.core import Tracer
 
 DEPTH = 7
 MOST = 4000  # objects; what lies further away is not looked into
@@ -35,7 +36,7 @@ def holders(root: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 def is_array(value: Any) -> bool:
     """A JAX array, a traced one, or one of numpy."""
-    return isinstance(value, jax.Array | np.ndarray | jax.core.Tracer)
+    return isinstance(value, jax.Array | np.ndarray | Tracer)
 
 
 def label(function: Any) -> str:
@@ -55,7 +56,7 @@ def source(function: Any) -> tuple[str, int]:
         if inner is None:
             break
         function = inner
-    code = getattr(function, "__code__", None) or getattr(getattr(type(function), "__call__", None), "__code__", None)
+    code = getattr(function, "__code__", None) or getattr(vars(type(function)).get("__call__"), "__code__", None)
     return (code.co_filename, code.co_firstlineno) if code is not None else ("", 0)
 
 

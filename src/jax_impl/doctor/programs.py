@@ -1,16 +1,20 @@
 """The compiled functions that a watched program calls."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
+from jax.core import Tracer
+from jax.extend import core, source_info_util
 
 from isoparam.diagnosis import Finding
 from jax_impl.doctor.dropped import is_held
-from jax_impl.doctor.gradients import leaves_among
+from jax_impl.doctor.gradients import copies, leaves_among
+from jax_impl.doctor.leaves import Leaves
 from jax_impl.doctor.patches import Compiled
 from jax_impl.doctor.places import label, source
-from jax_impl.doctor.reach import reach
+from jax_impl.doctor.reach import bodies, reach
 from jax_impl.doctor.slots import Group
 from jax_impl.doctor.stale import Program, program, replaced
 
@@ -36,7 +40,7 @@ class Programs:
     def call(self, compiled: Compiled, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call it; before, what it holds is compared with where that came from."""
         inputs = jax.tree.leaves((args, kwargs))
-        if any(isinstance(value, jax.core.Tracer) for value in inputs):
+        if any(isinstance(value, Tracer) for value in inputs):
             return compiled.jitted(*args, **kwargs)  # part of a larger program, which is looked at as a whole
         self.count += 1
         number = self._calls[id(compiled)] = self._calls.get(id(compiled), 0) + 1
@@ -44,32 +48,38 @@ class Programs:
             return compiled.jitted(*args, **kwargs)
         if number == 1:
             self._alive.append(compiled)
+        numbers: dict[int, Any] = {}
         with self.watch.aside():
-            self._see_parameters(compiled, args, kwargs)
+            numbers = {id(value): copy for value, copy in zip(inputs, copies(inputs), strict=True)}
+            self._see_parameters(compiled, args, kwargs, numbers)
         self.watch.gradients.just_traced.clear()
         result = compiled.jitted(*args, **kwargs)
         with self.watch.aside():
-            self._after(compiled, args, kwargs, result)
+            self._after(compiled, args, kwargs, numbers, result)
         return result
 
-    def _see_parameters(self, compiled: Compiled, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        for group in self._within.get(id(compiled), []):
-            leaves = leaves_among(group, (args, kwargs))
-            if leaves is not None:
-                group.see(leaves.values)
-                self.watch.updates.used(leaves.values)
-
-    def _after(self, compiled: Compiled, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
-        fresh = [group for group in self.watch.gradients.just_traced if group.first is None or group not in self._of(compiled)]
-        for group in fresh:
-            if group not in self._of(compiled):
-                self._of(compiled).append(group)
-                leaves = leaves_among(group, (args, kwargs))
-                if leaves is not None:
-                    group.see(leaves.values)
+    def _see_parameters(
+        self, compiled: Compiled, args: tuple[Any, ...], kwargs: dict[str, Any], numbers: dict[int, Any]
+    ) -> None:
         for group in self._of(compiled):
-            leaves = leaves_among(group, (args, kwargs))
+            leaves = leaves_among(group, (args, kwargs), self.watch.modules)
             if leaves is not None:
+                self.watch.gradients.see(group, leaves, _numbers(leaves, numbers))
+
+    def _after(
+        self, compiled: Compiled, args: tuple[Any, ...], kwargs: dict[str, Any], numbers: dict[int, Any], result: Any
+    ) -> None:
+        """What the call showed: gradients that were taken while it was traced, new parameters, constants."""
+        within = self._of(compiled)
+        for group in self.watch.gradients.just_traced:
+            if not any(group is each for each in within):
+                within.append(group)
+                leaves = leaves_among(group, (args, kwargs), self.watch.modules)
+                if leaves is not None:
+                    self.watch.gradients.see(group, leaves, _numbers(leaves, numbers))
+        for group in within:
+            leaves = leaves_among(group, (args, kwargs), self.watch.modules)
+            if leaves is not None and not self.watch.modules:
                 shapes = {np.shape(value) for value in leaves.values}
                 made = [leaf for leaf in jax.tree.leaves(result) if is_held(leaf) and np.shape(leaf) in shapes]
                 if len(made) >= len(leaves.values):
@@ -91,15 +101,15 @@ class Programs:
         self.watch.found.extend(replaced(compiled, known, args, kwargs))
 
 
+def _numbers(leaves: Leaves, known: dict[int, Any]) -> tuple[Any, ...]:
+    """Copies from before the call; those of nnx's variables, which are no arguments, from now."""
+    return tuple(known[id(value)] if id(value) in known else copies([value])[0] for value in leaves.values)
+
+
 def _dropped_inside(compiled: Compiled, made: Program) -> list[Finding]:
     """optax.apply_updates in the traced function, of whose result nothing comes out of it."""
-    from jax.extend import source_info_util
-
-    jaxpr = made.closed.jaxpr
-    frames = {id(eqn): source_info_util.summarize(eqn.source_info, num_frames=12) for eqn in jaxpr.eqns}
-    applied = [eqn for eqn in jaxpr.eqns if "(apply_updates" in frames[id(eqn)]]
-    needed = reach(made.closed, [True] * len(jaxpr.outvars), "value").needed
-    if not applied or any(out in needed for eqn in applied for out in eqn.outvars):
+    uses = list(_applied(made.closed))
+    if not uses or any(uses):
         return []
     file, line = source(compiled)
     name = label(compiled)
@@ -108,3 +118,15 @@ def _dropped_inside(compiled: Compiled, made: Program) -> list[Finding]:
     return [
         Finding("dropped-update", f"{name}: optax.apply_updates", (), file, line, message, fix, "nothing trains, in silence")
     ]
+
+
+def _applied(closed: Any) -> Iterator[bool]:
+    """For each operation of optax.apply_updates, here or in an inner function: whether anything depends on it."""
+    jaxpr = closed.jaxpr if isinstance(closed, core.ClosedJaxpr) else closed
+    needed = reach(closed, [True] * len(jaxpr.outvars), "value").needed
+    for eqn in jaxpr.eqns:
+        if "(apply_updates" in source_info_util.summarize(eqn.source_info, num_frames=12):
+            yield any(out in needed for out in eqn.outvars)
+        else:
+            for body in bodies(eqn):
+                yield from _applied(body)

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import permutations
 
-import jax
 import numpy as np
+from jax.core import Tracer
 
 from isoparam.diagnosis import Finding
 from jax_impl.doctor.evidence import derivation, says_much
@@ -45,7 +45,7 @@ def explained_by(leaves: Leaves, place: int, moved: Sequence[bool], traces: Sequ
     name, value = leaves.names[place], leaves.values[place]
     if any(traced.used[place] for traced in traces):
         return None  # it is read, and cut: nothing stands in its place
-    if isinstance(value, jax.core.Tracer):
+    if isinstance(value, Tracer):
         return _by_name(leaves, place, moved)
     others = [each for each in range(len(leaves.names)) if each != place and any(t.used[each] for t in traces)]
     for other in others:
@@ -57,7 +57,7 @@ def explained_by(leaves: Leaves, place: int, moved: Sequence[bool], traces: Sequ
         return static
     for traced in traces:
         for constant, _ in constants(traced.closed):
-            if is_array(constant) and not isinstance(constant, jax.core.Tracer):
+            if is_array(constant) and not isinstance(constant, Tracer):
                 how = _how(constant, value, name)
                 if how and np.ndim(constant) > 0:
                     return _constant(name, how)
@@ -77,7 +77,8 @@ def live_pairs(leaves: Leaves, moved: Sequence[bool]) -> Iterator[Finding]:
         if how and not _how(source, value, "") and np.shape(value) == np.shape(source):
             yield _decoupled(leaves.names[made], leaves.names[raw], how)
         elif how and leaves.names[made] < leaves.names[raw]:
-            yield _decoupled(*sorted((leaves.names[made], leaves.names[raw]), key=_rawness), how)
+            first, second = sorted((leaves.names[made], leaves.names[raw]), key=_rawness)
+            yield _decoupled(first, second, how)
 
 
 def _rawness(name: str) -> bool:
@@ -134,10 +135,10 @@ def _static(leaves: Leaves, name: str, value: object) -> Finding | None:
     known = {id(each) for each in leaves.values}
     for home, node in leaves.nodes:
         for key, held in attributes(node):
-            if id(held) in known or isinstance(held, bool | int | str | jax.core.Tracer):
+            if id(held) in known or isinstance(held, bool | int | str | Tracer):
                 continue
             for path, array in [(key, held)] if isinstance(held, float) else list(holders(held, key)):
-                if id(array) in known or isinstance(array, jax.core.Tracer):
+                if id(array) in known or isinstance(array, Tracer):
                     continue
                 how = _how(array, value, name)
                 if how:

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-import jax
 import numpy as np
+from jax.core import Tracer
 
 from isoparam.diagnosis import Diagnosis, Finding
 from jax_impl.doctor.captured import captured_leaves
@@ -59,7 +59,7 @@ def scan(
         >>> [(finding.rule, finding.attr) for finding in diagnosis]
         [('SG503', 'raw')]
     """
-    losses = list(loss) if isinstance(loss, list | tuple) else [loss]
+    losses: list[Any] = list(loss) if isinstance(loss, list | tuple) else [loss]
     leaves = leaves_of(params, trainable, wrt)
     examined = f"{', '.join(map(label, losses))} of {len(leaves.names)} leaves"
     found = overridden(params)
@@ -97,7 +97,7 @@ def examine(losses: Sequence[Any], traces: Sequence[Trace], leaves: Leaves, told
         if moved[place] or not leaves.trained[place] or name in told:
             continue
         found.append(explained_by(leaves, place, moved, traces) or dead_leaf(losses, traces, leaves, place, used[place]))
-    concrete = all(not isinstance(value, jax.core.Tracer) for value in leaves.values)
+    concrete = all(not isinstance(value, Tracer) for value in leaves.values)
     if concrete:
         for place, name in enumerate(leaves.names):
             if moved[place] and leaves.trained[place] and name not in told:

@@ -3,14 +3,16 @@
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any
 
 import jax
 import numpy as np
+from jax.core import Tracer
 
 from isoparam.diagnosis import Finding
 from jax_impl.doctor.callers import user_frames, variables
-from jax_impl.doctor.leaves import Leaves, is_number, moved_by
+from jax_impl.doctor.leaves import Leaves, attributes, is_number, is_transformation, moved_by
 from jax_impl.doctor.scanning import examine
 from jax_impl.doctor.tracing import Trace
 
@@ -23,8 +25,9 @@ class Group:
         leaves: as the first call had them with numbers, otherwise as it was traced.
         losses: the functions.
         traces: what they do; one per function and shape.
-        first: the first values with numbers.
+        first: the first numbers.
         last: the last ones.
+        seen: the arrays of the last call.
         still: leaves that stayed the very same array while others were replaced.
         changed: leaves whose numbers changed between calls.
         calls: how many gradients were taken.
@@ -37,31 +40,38 @@ class Group:
     traces: list[Trace] = field(default_factory=list)
     first: tuple[Any, ...] | None = None
     last: tuple[Any, ...] | None = None
+    seen: tuple[Any, ...] | None = None
     still: set[int] = field(default_factory=set)
     changed: set[int] = field(default_factory=set)
     calls: int = 0
     kept: set[int] = field(default_factory=set)
     alive: deque[tuple[Any, ...]] = field(default_factory=lambda: deque(maxlen=4))
 
-    def see(self, values: Sequence[Any]) -> None:
-        """Take note of the values of one call."""
-        self.calls += 1
-        self.alive.append(tuple(values))
-        if any(isinstance(value, jax.core.Tracer) for value in values):
-            return
-        if self.first is None:
-            self.first = tuple(values)
-        if self.last is not None:
-            same = {place for place, value in enumerate(values) if value is self.last[place]}
-            if len(same) < len(values):
-                self.still |= same
-                self.changed |= {place for place in range(len(values)) if place not in same and self._differs(place, values)}
-        self.last = tuple(values)
+    def see(self, values: Sequence[Any], numbers: Sequence[Any]) -> tuple[Any, ...] | None:
+        """Take note of the values of one call.
 
-    def _differs(self, place: int, values: Sequence[Any]) -> bool:
-        assert self.last is not None
-        old, new = np.asarray(self.last[place]), np.asarray(values[place])
-        return old.shape != new.shape or not np.array_equal(old, new, equal_nan=old.dtype.kind == "f")
+        Args:
+            values: the arrays.
+            numbers: copies of them, which outlive a donation; None for one that is too large.
+
+        Returns:
+            The arrays before, if these are others.
+        """
+        self.calls += 1
+        if any(isinstance(value, Tracer) for value in values):
+            return None
+        self.alive.append(tuple(values))
+        before, after = self.seen, tuple(values)
+        self.first = tuple(numbers) if self.first is None else self.first
+        replaced = before is not None and any(old is not new for old, new in zip(before, after, strict=True))
+        if replaced and self.last is not None:
+            assert before is not None
+            same = {place for place, value in enumerate(after) if value is before[place]}
+            self.still |= same
+            others = set(range(len(after))) - same
+            self.changed |= {place for place in others if _differ(self.last[place], numbers[place])}
+        self.seen, self.last = after, tuple(numbers)
+        return before if replaced else None
 
     def findings(self) -> list[Finding]:
         """What all calls together say."""
@@ -71,8 +81,8 @@ class Group:
         moved = [any(traced.moved[place] for traced in self.traces) for place in range(len(self.leaves.names))]
         trained = tuple(trains and (moved[place] or place not in excused) for place, trains in enumerate(self.leaves.trained))
         found = []
-        for values in (self.first, self.last) if self.last is not self.first else (self.first,):
-            leaves = self.leaves if values is None else _with(self.leaves, values)
+        for numbers in (self.first, self.last) if self.last is not self.first else (self.first,):
+            leaves = self.leaves if numbers is None else _with(self.leaves, numbers)
             found.extend(examine(self.losses, self.traces, _restricted(leaves, trained)))
         return found
 
@@ -85,20 +95,28 @@ class Group:
 
 
 def optimizers() -> list[Any]:
-    """The optax transformations and nnx.Optimizers that the callers hold."""
+    """The optax transformations that the callers hold, by themselves or in an object."""
     found: list[Any] = []
     for frame in user_frames():
-        named = {name: value for name, value in frame.f_globals.items() if name in frame.f_code.co_names}
-        for value in (*variables(frame).values(), *named.values()):
-            transform = getattr(value, "tx", value)
-            fields = getattr(transform, "_fields", ())
-            if (
-                isinstance(transform, tuple)
-                and {"init", "update"} <= set(fields)
-                and not any(transform is each for each in found)
-            ):
-                found.append(transform)
-    return found[:4]
+        named = [value for name, value in frame.f_globals.items() if name in frame.f_code.co_names]
+        held = [*variables(frame).values(), *named]
+        for value in (*held, *(each for owner in held for each in _parts(owner))):
+            if is_transformation(value) and not any(value is each for each in found):
+                found.append(value)
+    return found[:6]
+
+
+def _parts(owner: Any) -> list[Any]:
+    if isinstance(owner, type | ModuleType) or is_transformation(owner):
+        return []
+    if isinstance(owner, dict):
+        return list(owner.values())[:50]
+    return [value for _, value in attributes(owner)]
+
+
+def _differ(old: Any, new: Any) -> bool:
+    """Whether the numbers of a leaf changed; those of a large one are not compared."""
+    return old is not None and new is not None and not np.array_equal(old, new, equal_nan=np.asarray(old).dtype.kind == "f")
 
 
 def key_of(tree: Any, leaves: Leaves) -> tuple[Any, ...]:
@@ -127,7 +145,8 @@ def _first(output: Any) -> Any:
     return jax.tree.leaves(output)[0]
 
 
-def _with(leaves: Leaves, values: tuple[Any, ...]) -> Leaves:
+def _with(leaves: Leaves, numbers: tuple[Any, ...]) -> Leaves:
+    values = tuple(value if number is None else number for value, number in zip(leaves.values, numbers, strict=True))
     return Leaves(leaves.names, values, leaves.trained, leaves.rebuild, leaves.nodes)
 
 

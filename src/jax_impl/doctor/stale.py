@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from isoparam.diagnosis import Finding
 from jax_impl.doctor.callers import user_frames, variables
@@ -17,7 +18,23 @@ from jax_impl.doctor.tracing import split_place, where
 
 STALE = "updates do not reach it, in silence"
 _MEANT = frozenset(
-    ["initial", "init", "baseline", "before", "first", "start", "snapshot", "best", "previous", "prev", "prior", "backup", "original", "copy", "saved"]
+    [
+        "initial",
+        "init",
+        "baseline",
+        "before",
+        "first",
+        "start",
+        "snapshot",
+        "best",
+        "previous",
+        "prev",
+        "prior",
+        "backup",
+        "original",
+        "copy",
+        "saved",
+    ]
 )
 
 
@@ -99,11 +116,12 @@ def stale_program(jitted: Any, held: Held, name: str) -> Finding:
     if not file:
         file, line = source(jitted)
     message = (
-        f"{caller} was compiled with {name} as it was then, and that array is a constant of it: {name} is another array by now, "
-        "and the calls go on with the old one."
+        f"{caller} was compiled with {name} as it was then, and that array is a constant of it: "
+        f"{name} is another array by now, and the calls go on with the old one."
     )
     parameter = name.replace("['", ".").replace("']", "").removeprefix("self.")
-    fix = f"take {name.split('[')[0].split('.')[0]} as an argument of {caller.rpartition('.')[2]}, and pass the current one at each call"
+    taken, short = name.split("[")[0].split(".")[0], caller.rpartition(".")[2]
+    fix = f"take {taken} as an argument of {short}, and pass the current one at each call"
     return Finding("jit-captured-param", f"{caller} ({name})", (parameter,), file, line, message, fix, STALE)
 
 
@@ -148,7 +166,7 @@ def _is_record(value: Any) -> bool:
 
 def _is_watched(value: Any) -> bool:
     """Arrays of floats; traced ones belong to a program around this one."""
-    return is_array(value) and not isinstance(value, jax.core.Tracer) and jnp.issubdtype(value.dtype, jnp.inexact)
+    return is_array(value) and not isinstance(value, Tracer) and jnp.issubdtype(value.dtype, jnp.inexact)
 
 
 def _is_alike(new: Any, old: Any) -> bool:

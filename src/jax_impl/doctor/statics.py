@@ -5,6 +5,7 @@ from typing import Any
 import jax
 import numpy as np
 from flax import nnx
+from jax.core import Tracer
 
 from isoparam.diagnosis import Finding
 from jax_impl.doctor.evidence import derivation, says_much
@@ -25,11 +26,7 @@ def static_copies(leaves: Leaves, told: set[str]) -> list[Finding]:
     for home, node in leaves.nodes:
         for key, held in attributes(node):
             for path, array in holders(held, key):
-                if (
-                    id(array) in known
-                    or (f"{home}.{path}" if home else path) in leaves.names
-                    or isinstance(array, jax.core.Tracer)
-                ):
+                if id(array) in known or (f"{home}.{path}" if home else path) in leaves.names or isinstance(array, Tracer):
                     continue
                 for name, value in zip(leaves.names, leaves.values, strict=True):
                     if name in told or isinstance(value, float) or not says_much(array, value):

@@ -1,6 +1,7 @@
 """The loss as a traced function of the leaves, and what it says of them."""
 
 import inspect
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,7 @@ import numpy as np
 from flax import nnx
 from jax.extend import core, source_info_util
 
+from jax_impl.doctor.callers import is_users
 from jax_impl.doctor.leaves import Leaves
 from jax_impl.doctor.reach import FLAT, bodies, reach
 
@@ -83,9 +85,11 @@ class RunTrace:
 
     Attributes:
         moved: leaves to which a derivative came back.
+        wanted: as for a trace.
     """
 
     moved: tuple[bool, ...]
+    wanted: tuple[bool, ...] = (True,)
 
     @property
     def used(self) -> tuple[bool, ...]:
@@ -121,12 +125,10 @@ def tainted(jaxpr: Any, marked: set[Any]) -> Iterator[Any]:
 
 
 def where(eqn: Any) -> str:
-    """The user's "file:line" behind one operation; "" if it is not known."""
-    text = source_info_util.summarize(eqn.source_info).split(" (")[0]
-    parts = text.rsplit(":", 2)
-    if len(parts) == 3 and parts[2].isdigit() and parts[1].isdigit():
-        return f"{parts[0]}:{parts[1]}"
-    return text if len(parts) >= 2 and parts[-1].isdigit() else ""
+    """The user's "file:line" behind one operation; that of a package where there is no other, "" if nothing is known."""
+    lines = source_info_util.summarize(eqn.source_info, num_frames=24).splitlines()[::-1]
+    places = [found.group(1) for line in lines if (found := re.match(r"(.+:\d+):\d+(?: |$)", line)) is not None]
+    return next((place for place in places if is_users(place)), places[0] if places else "")
 
 
 def split_place(text: str) -> tuple[str, int]:

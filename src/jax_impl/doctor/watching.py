@@ -28,6 +28,7 @@ class Watch:
         steps: how many calls of each compiled function are looked at.
         found: what was found so far.
         notes: what could not be looked into.
+        modules: those among the arguments of nnx.jit, while it runs.
     """
 
     def __init__(self, steps: int) -> None:
@@ -39,13 +40,14 @@ class Watch:
         self.programs = Programs(self)
         self.paused = False
         self.active = True
+        self.modules: tuple[Any, ...] = ()
         self._explained: set[int] = set()
         self._errors: list[BaseException] = []
 
     @property
     def diagnosis(self) -> Diagnosis:
         """All that was found."""
-        found = [*self.found, *self.gradients.findings(), *self.updates.findings(*self.gradients.identities())]
+        found = [*self.found, *self.gradients.findings(), *self.updates.findings(self.gradients.names())]
         examined = f"{self.gradients.count} gradients and {self.programs.count} calls of compiled functions"
         return Diagnosis(tuple(unique(_told_once(found))), tuple(dict.fromkeys(self.notes)), examined)
 
@@ -94,6 +96,15 @@ class Watch:
         except Exception as error:
             self.saw(error)
             raise
+
+    def call_of_nnx(self, compiled: Compiled, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """What nnx.jit gave is called; it calls what jax.jit gave in turn."""
+        before = self.modules
+        self.modules = tuple(value for value in (*args, *kwargs.values()) if isinstance(value, nnx.Module))
+        try:
+            return compiled.jitted(*args, **kwargs)
+        finally:
+            self.modules = before
 
     def grad(self, function: Any, argnums: Any, made: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """A gradient is taken."""
@@ -199,6 +210,9 @@ def _patch(done: Patches, watch: Watch) -> None:
     for name, function in new.items():
         done.everywhere(patching.ORIGINALS[name], function)
         done.replace(jax, name, function)
+    of_nnx = patching.watched_jit(nnx.jit, lambda jitted, function: Compiled(jitted, function, watch.call_of_nnx))
+    done.everywhere(nnx.jit, of_nnx)
+    done.replace(nnx, "jit", of_nnx)
     for name, original in patching.OF_NNX.items():
         function = patching.watched_grad(original, watch.grad_of_nnx)
         done.everywhere(original, function)
