@@ -1,0 +1,118 @@
+"""What a project says in names alone: who is called, which attributes are written from outside, where training happens."""
+
+import ast
+from dataclasses import dataclass, field
+
+from isoparam.lint.project import ClassInfo, Module, Project
+
+_LIVELY = {
+    "backward", "step", "jit", "grad", "value_and_grad", "parameters", "apply_updates", "filter_jit", "autocast", "cached",
+    "apply_gradients", "scan", "vmap", "make_jaxpr", "filter_grad", "filter_value_and_grad", "manual_backward", "Parameter", "at",
+}  # fmt: skip
+
+
+@dataclass
+class Names:
+    """Names of a project.
+
+    Attributes:
+        calls: names called as attributes, each with the functions that do so.
+        stores: attribute names written on something else than self, each with the functions that do so.
+        inner: attribute names written on self, by class and method.
+        optimized: attribute names within the arguments of an optimizer.
+        trains: whether backward() is called anywhere.
+    """
+
+    calls: dict[str, set[str]] = field(default_factory=dict)
+    stores: dict[str, set[str]] = field(default_factory=dict)
+    inner: dict[int, dict[str, set[str]]] = field(default_factory=dict)
+    optimized: set[str] = field(default_factory=set)
+    trains: bool = False
+    lively: set[int] = field(default_factory=set)
+    called: dict[int, set[str]] = field(default_factory=dict)
+
+
+def collect(project: Project) -> Names:
+    """The names of all modules of a project."""
+    names = Names()
+    for module in project.by_path.values():
+        _visit(module.tree, names, "", None, module)
+    for module in project.by_path.values():
+        _spread(module, names)
+    return names
+
+
+def _visit(root: ast.AST, names: Names, function: str, info: ClassInfo | None, module: Module) -> None:
+    stack: list[tuple[ast.AST, str, ClassInfo | None, int]] = [(root, function, info, 0)]
+    while stack:
+        node, function, info, owner = stack.pop()
+        kind = type(node)
+        if kind is ast.ClassDef:
+            info, function, owner = module.classes.get(node.name, info), "", 0  # type: ignore[attr-defined]
+        elif kind is ast.FunctionDef or kind is ast.AsyncFunctionDef:
+            if not owner:
+                function, owner = node.name, id(node)  # type: ignore[attr-defined]
+        elif kind is ast.Call:
+            func = node.func  # type: ignore[attr-defined]
+            if isinstance(func, ast.Attribute):
+                names.calls.setdefault(func.attr, set()).add(function)
+                if func.attr == "backward":
+                    names.trains = True
+                if func.attr.endswith("_") and isinstance(func.value, ast.Attribute):
+                    _stored(func.value, names, function, info)
+                if func.attr in ("clear", "pop") and isinstance(func.value, ast.Attribute):
+                    _stored(func.value, names, function, info)
+                if func.attr[:1].isupper() and "optim" in ast.dump(func.value):
+                    names.optimized.update(part.attr for arg in node.args for part in ast.walk(arg) if isinstance(part, ast.Attribute))  # type: ignore[attr-defined]
+            elif isinstance(func, ast.Name):
+                names.called.setdefault(owner, set()).add(func.id)
+        elif kind is ast.Attribute:
+            if isinstance(node.ctx, (ast.Store, ast.Del)):  # type: ignore[attr-defined]
+                _stored(node, names, function, info)  # type: ignore[arg-type]
+            if node.attr in _LIVELY and owner:  # type: ignore[attr-defined]
+                names.lively.add(owner)
+        elif kind is ast.Subscript and isinstance(node.ctx, ast.Store) and isinstance(node.value, ast.Attribute):  # type: ignore[attr-defined]
+            _stored(node.value, names, function, info)  # type: ignore[attr-defined]
+        elif kind is ast.Name and owner:
+            if node.id in _LIVELY:  # type: ignore[attr-defined]
+                names.lively.add(owner)
+        for child in ast.iter_child_nodes(node):
+            stack.append((child, function, info, owner))
+
+
+def _stored(node: ast.Attribute, names: Names, function: str, info: ClassInfo | None) -> None:
+    if isinstance(node.value, ast.Name) and node.value.id == "self" and info is not None:
+        names.inner.setdefault(id(info), {}).setdefault(node.attr, set()).add(function)
+    else:
+        names.stores.setdefault(node.attr, set()).add(function)
+
+
+def _spread(module: Module, names: Names) -> None:
+    """A function that calls a lively one is lively."""
+    changed = True
+    nodes = module.functions
+    while changed:
+        changed = False
+        for node in nodes.values():
+            if id(node) not in names.lively:
+                for called in names.called.get(id(node), ()):
+                    target = nodes.get(called)
+                    if target is not None and id(target) in names.lively:
+                        names.lively.add(id(node))
+                        changed = True
+                        break
+
+
+def attributes_of(info: ClassInfo) -> set[str]:
+    """Every name that instances of a class are known to have."""
+    found: set[str] = set()
+    for each in info.mro:
+        found.update(each.methods, each.fields, each.values)
+        for node in ast.walk(each.node):
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and isinstance(node.value, ast.Name):
+                if node.value.id == "self":
+                    found.add(node.attr)
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr.startswith("register_"):
+                if node.args and isinstance(node.args[0], ast.Constant):
+                    found.add(str(node.args[0].value))
+    return found

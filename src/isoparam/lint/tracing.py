@@ -1,0 +1,376 @@
+"""JAX: what a compiled function holds as a constant, what leaves a trace, which leaves of a pytree follow from others."""
+
+import ast
+import re
+from typing import Any
+
+from isoparam.lint import library
+from isoparam.lint.libraries import Args, Named
+from isoparam.lint.methods import Methods
+from isoparam.lint.project import ClassInfo
+from isoparam.lint.state import Found
+from isoparam.lint.values import NONE, UNKNOWN, Box, Data, Dep, Env, Func, Obj, Param, Site, Value, Wrapped, path_of
+
+_LEAVES = ("zeros", "ones", "full", "array", "asarray", "zeros_like", "ones_like", "full_like", "eye")
+_TABLES = ("arange", "linspace", "logspace")
+_FROZEN = re.compile(r"set_to_zero|multi_transform|optax\.masked|optax\.partition|eqx\.partition|filter_spec|nnx\.DiffState|freeze")
+_MEANT = re.compile(r"frozen|target|teacher|ema|const|fixed|buffer|stat", re.IGNORECASE)
+_DROPPED = {"optax.apply_updates", "equinox.apply_updates", "equinox.tree_at", "optax.incremental_update", "optax.tree_utils.tree_add"}
+_AT = {"set", "add", "multiply", "mul", "divide", "min", "max", "power", "apply"}
+
+
+class Tracing(Methods):
+    """JAX's transformations, read without running them."""
+
+    outside: set[int]
+    depth: list[int]
+
+    def call_jax(self, full: str, args: Args, kwargs: Named, node: ast.AST) -> Value:
+        last = full.rsplit(".", 1)[-1]
+        first = args[0] if args else UNKNOWN
+        given = [*args, *kwargs.values()]
+        if full in library.JIT or (full in library.GRADS or full in ("jax.vmap", "jax.checkpoint", "jax.remat", "flax.nnx.vmap", "equinox.filter_vmap")):
+            return self.wrap(full, first, node, kwargs)
+        if full in library.TRACING:
+            return self.looped(full, args, kwargs, node)
+        if full.startswith("jax.numpy.") or full.startswith("jax.random."):
+            if full.startswith("jax.random.") and last not in ("key", "PRNGKey", "split", "fold_in", "randint", "choice", "permutation"):
+                return self.array(node, random=True)
+            if last in _LEAVES and not any(isinstance(v, Data) and (v.deps or v.param or v.tracer) for v in given):
+                return self.array(node)
+            if last in _TABLES or full in library.NEW_FUNCTIONS or full.startswith("jax.random."):
+                return self.derive([v for v in given if isinstance(v, Data) and v.tracer], node)
+        if last == "stop_gradient":
+            return self.severed(given, node)
+        if last == "block_until_ready":
+            return first
+        if full.startswith("flax.nnx."):
+            return self.call_nnx(last, args, kwargs, node)
+        if full in ("optax.apply_updates", "equinox.apply_updates"):
+            return self.derive(given, node)
+        if full.startswith("optax.") and full.count(".") == 1 and last not in ("apply_updates", "global_norm") and not last.endswith("norm"):
+            return Obj(lib=full, made=self.site()) if not any(isinstance(v, Data) and v.deps for v in given) else self.derive(given, node)
+        if full.startswith(("jax.debug.", "jax.config.", "jax.tree_util.register", "jax.effects")) or last == "register_dataclass":
+            return first if last == "register_dataclass" else NONE
+        if last in ("map", "tree_map") and ".tree" in full or last == "tree_map":
+            return self.derive([item for value in args[1:] for item in self.leaves(value)], node)
+        if full.startswith("equinox.nn.") and last[:1].isupper():
+            obj = Obj(lib=full, made=self.site())
+            for attr in ("weight", "bias"):
+                obj.attrs[attr] = self.array(node)
+            return obj
+        if full.startswith("flax.linen.") and last[:1].isupper():
+            return Obj(lib=full, made=self.site())
+        return self.derive(given, node, last)
+
+    def array(self, node: ast.AST, random: bool = False) -> Data:
+        """A new array: it may be a leaf that is trained."""
+        param = self.new_param("array")
+        result = Data("param", param=param, token=("at", id(node)))
+        result.maps = ("random",) if random else ()
+        return result
+
+    def call_nnx(self, last: str, args: Args, kwargs: Named, node: ast.AST) -> Value:
+        """flax.nnx."""
+        first = args[0] if args else UNKNOWN
+        if last in ("data", "static", "List", "Dict", "Sequential"):
+            return first if last != "Sequential" else Box("Sequential", args)
+        if last in ("Param", "Variable", "BatchStat", "Cache", "Intermediate", "LoRAParam"):
+            param = self.new_param("nnx")
+            param.trainable = last in ("Param", "LoRAParam", "Variable")
+            return Data("param", param=param)
+        if last in ("Optimizer", "ModelAndOptimizer", "Rngs"):
+            obj = Obj(lib=f"flax.nnx.{last}", made=self.site())
+            obj.attrs["model"] = first
+            return obj
+        if last == "update" and args:
+            self.step(self.params_of(first))
+            return NONE
+        if last == "split" or last == "state":
+            return self.derive([], node)
+        if last[:1].isupper():
+            obj = Obj(lib=f"flax.nnx.{last}", made=self.site())
+            for attr in ("kernel", "bias") if last in ("Linear", "Conv", "LinearGeneral", "Einsum") else ("scale", "bias") if "Norm" in last else ():
+                param = self.new_param("nnx", attr)
+                param.owner, param.registered = obj, True
+                obj.attrs[attr] = Data("param", param=param)
+            return obj
+        return self.derive([*args, *kwargs.values()], node, last)
+
+    def method_of_object(self, of: Obj, name: str, args: Args, kwargs: Named, node: ast.AST) -> Value:
+        if of.lib == "flax.nnx.Optimizer" or of.lib == "flax.nnx.ModelAndOptimizer":
+            if name == "update":
+                self.step(self.params_of(args[0] if args and isinstance(args[0], Obj) else of.attrs["model"]))
+            return NONE
+        if of.lib.startswith("optax.") and of.info is None:
+            if name == "update":
+                updates = self.derive(args, node)
+                return Box("tuple", [updates, Data("tensor")])
+            return self.derive(args, node)
+        if of.info is not None and of.info.kind in ("struct", "dataclass", "eqx") and name in ("replace", "_replace"):
+            return self.replaced_fields(of, kwargs)
+        return super().method_of_object(of, name, args, kwargs, node)
+
+    def replaced_fields(self, of: Obj, kwargs: Named) -> Value:
+        """A copy with other fields."""
+        copy = Obj(of.info, of.lib, of.made)
+        copy.attrs = {**of.attrs, **kwargs}
+        return copy
+
+    # Transformations
+
+    def wrap(self, full: str, inner: Value, node: ast.AST, kwargs: Named) -> Value:
+        wrapped = Wrapped(full, inner, self.site(node))
+        for name in ("static_argnums", "static_argnames"):
+            given = kwargs.get(name)
+            if given is None and isinstance(node, ast.Call):
+                given = next((self.evaluate(item.value) for item in node.keywords if item.arg == name), None)
+            for each in given.all() if isinstance(given, Box) else [given]:
+                if isinstance(each, Data) and each.sort == "const":
+                    wrapped.statics.add(each.const)
+        return wrapped
+
+    def call_wrapped(self, callee: Wrapped, args: Args, kwargs: Named, node: ast.AST) -> Value:
+        if callee.inner is UNKNOWN and args and isinstance(args[0], (Func, Wrapped)):
+            inner = Wrapped(callee.kind, args[0], callee.site)  # partial(jax.jit, ...)(f)
+            inner.statics = callee.statics
+            return inner
+        if callee.kind in library.JIT:
+            if callee.traced:
+                self.recheck(callee)
+            result = self.traced(callee, args, kwargs, node)
+            callee.traced = True
+            return result
+        result = self.traced(callee, args, kwargs, node)
+        if callee.kind in library.GRADS and isinstance(result, Data):
+            self.zero_gradients(callee, args, result)
+            grads = self.derive([Data("tensor", result.deps)], node)
+            return Box("tuple", [result, grads]) if "value_and" in callee.kind else grads
+        return result
+
+    def traced(self, callee: Wrapped, args: Args, kwargs: Named, node: ast.AST) -> Value:
+        """The body of a function under a transformation, its arguments traced."""
+        func = callee.inner
+        marked = [value if n in callee.statics else self.as_tracer(value, callee) for n, value in enumerate(args)]
+        named = {name: value if name in callee.statics else self.as_tracer(value, callee) for name, value in kwargs.items()}
+        outside = set(self.outside)
+        self.tracing.append(callee)
+        self.depth.append(len(self.frames))
+        if isinstance(func, Func):
+            self.outside.update(id(value) for value in func.args if isinstance(value, (Obj, Box)))
+            if isinstance(func.bound, Obj) and callee.kind in library.JIT and "self" not in func.marks:
+                self.outside.add(id(func.bound))
+        try:
+            result = self.call(func, marked, named, node)
+        finally:
+            self.tracing.pop()
+            self.depth.pop()
+            self.outside = outside
+        if isinstance(result, Data) and result.tracer is callee:
+            copy = Data(result.sort, result.deps, result.cuts, result.const, result.param, result.token)
+            copy.maps = result.maps
+            return copy
+        return result
+
+    def as_tracer(self, value: Value, callee: Wrapped, depth: int = 0) -> Value:
+        """An argument as the traced function sees it: for a gradient, leaves of their own."""
+        if isinstance(value, Data) and value.sort != "const":
+            copy = Data("tensor" if value.sort == "unknown" else value.sort, value.deps, value.cuts, None, value.param, value.token)
+            copy.tracer = callee
+            if value.param is not None and value.param.sort == "array" and callee.kind in library.GRADS:
+                copy.param = self.leaf_of(value.param, callee)
+                copy.sort = "param"
+            return copy
+        if isinstance(value, Box) and depth < 4:
+            box = Box(value.kind)
+            box.owner, box.attr, box.made = value.owner, value.attr, "traced"
+            box.items = {key: self.as_tracer(item, callee, depth + 1) for key, item in value.items.items()}
+            for key, item in box.items.items():
+                if isinstance(item, Data) and item.param is not None and not item.param.attr and key[0] == "c":
+                    item.param.attr = str(key[1])
+            return box
+        if isinstance(value, Obj) and value.info is not None and value.info.kind in ("struct", "eqx", "dataclass") and depth < 4:
+            copy_obj = Obj(value.info, value.lib, value.made)
+            copy_obj.sites = value.sites
+            copy_obj.attrs = {key: self.as_tracer(item, callee, depth + 1) for key, item in value.attrs.items()}
+            return copy_obj
+        return value
+
+    def leaf_of(self, param: Param, callee: Wrapped) -> Param:
+        """The traced stand-in of a leaf."""
+        key = ("leaf", id(param))
+        if key not in callee.captures:
+            leaf = Param("array", param.site, param.attr)
+            leaf.owner = param.owner
+            callee.captures[key] = (leaf, param, param.attr, param.site)
+        return callee.captures[key][0]
+
+    def zero_gradients(self, callee: Wrapped, args: Args, result: Data) -> None:
+        """Leaves of the differentiated argument whose number reaches the loss, but not their gradient."""
+        module = self.frame.module
+        for key, (leaf, param, _, _) in list(callee.captures.items()):
+            if key[0] != "leaf" or leaf in result.deps or _MEANT.search(leaf.name) or _FROZEN.search(module.source.text):
+                continue
+            if leaf in result.cuts:
+                self.found.append(Found("zero-gradient-leaf", leaf.name, (leaf.name,), result.cuts[leaf], "cut"))
+            elif param in result.deps:
+                self.found.append(Found("zero-gradient-leaf", leaf.name, (leaf.name or "leaf",), result.deps[param].site, "outside"))
+
+    def looped(self, full: str, args: Args, kwargs: Named, node: ast.AST) -> Value:
+        """scan, cond, while_loop: their functions are traced with what they are given."""
+        functions = [value for value in args if isinstance(value, (Func, Wrapped))]
+        rest = [value for value in (*args, *kwargs.values()) if not isinstance(value, (Func, Wrapped))]
+        results: list[Value] = []
+        for func in functions:
+            wrapped = Wrapped(full, func, self.site(node))
+            count = len(func.node.args.args) if isinstance(func, Func) else 1
+            given: list[Value] = [self.derive(rest, node) if rest else UNKNOWN for _ in range(count)]
+            results.append(self.traced(wrapped, given, {}, node))
+        flat = [item for value in (*results, *rest) for item in self.leaves(value)]
+        result = self.derive(flat, node)
+        return Box("tuple", [result, result]) if full.endswith("scan") else result
+
+    def leaves(self, value: Value) -> list[Value]:
+        """Arrays of a pytree."""
+        if isinstance(value, Box):
+            return [leaf for item in value.all() for leaf in self.leaves(item)]
+        if isinstance(value, Obj):
+            return [leaf for item in value.attrs.values() if isinstance(item, (Data, Box)) for leaf in self.leaves(item)]
+        return [value] if isinstance(value, Data) else []
+
+    def enter_function(self, func: Func, args: Args, kwargs: Named, node: ast.AST) -> Value:
+        if "jit" in func.marks and isinstance(func.node, (ast.FunctionDef, ast.AsyncFunctionDef)) and func.node not in [t.site for t in self.tracing]:
+            owner: Any = func.memo if func.memo is not None else func
+            wrapped = owner.captured.get("jit")
+            if wrapped is None:
+                plain = self.unbound(func)
+                plain.marks = func.marks - {"jit"}
+                wrapped = owner.captured["jit"] = Wrapped("jax.jit", plain, func.site or self.site())
+                decorator = func.node.decorator_list[0]
+                wrapped.site = Site(func.module.path, decorator.lineno, decorator.col_offset + 1, self.phase, id(decorator), self.clock)
+                self.static_of(wrapped, func)
+            if 0 in wrapped.statics and args and isinstance(args[0], Obj):
+                self.outside.add(id(args[0]))
+            return self.call_wrapped(wrapped, args, kwargs, node)
+        return super().enter_function(func, args, kwargs, node)
+
+    def static_of(self, wrapped: Wrapped, func: Func) -> None:
+        """Static arguments that the decorator names."""
+        names = [arg.arg for arg in func.node.args.args]
+        for decorator in func.node.decorator_list:
+            for item in decorator.keywords if isinstance(decorator, ast.Call) else ():
+                for part in ast.walk(item.value):
+                    if isinstance(part, ast.Constant) and item.arg in ("static_argnums", "static_argnames"):
+                        wrapped.statics.add(names.index(part.value) if part.value in names else part.value)
+
+    # Captures
+
+    def capture(self, env: Env, key: str, value: Value, node: ast.AST) -> None:
+        if not self.tracing or env.kind == "comprehension" or any(frame.env is env for frame in self.frames[self.depth[-1] :]):
+            return
+        if any(frame.env is env for frame in self.frames[self.depth[0] :]) and len(self.tracing) > 1:
+            return
+        if isinstance(value, (Obj, Box)):
+            self.outside.add(id(value))
+        self.note_capture(env.vars, key, value, key)
+
+    def captured_attr(self, value: Obj, name: str, found: Value, node: ast.AST) -> None:
+        if self.tracing and id(value) in self.outside:
+            if isinstance(found, (Obj, Box)):
+                self.outside.add(id(found))
+            self.note_capture(value.attrs, name, found, f"{value.info.name + '.' if value.info else ''}{path_of(value, name)}")
+
+    def captured_item(self, value: Box, token: object, found: Value, node: ast.AST) -> None:
+        if self.tracing and id(value) in self.outside:
+            if isinstance(found, (Obj, Box)):
+                self.outside.add(id(found))
+            label = f"[{token[1]!r}]" if isinstance(token, tuple) and token[0] == "c" else "[...]"
+            self.note_capture(value.items, token, found, path_of(value.owner, value.attr) + label)
+
+    def note_capture(self, table: dict[Any, Any], key: Any, value: Value, name: str) -> None:
+        """A compiled function has read a value from outside: it keeps it as a constant."""
+        callee = self.tracing[0]
+        if callee.kind not in library.JIT or isinstance(value, (Func, Wrapped)) or (isinstance(value, Data) and value.sort == "const"):
+            return
+        frame = self.frames[self.depth[0]] if len(self.frames) > self.depth[0] else self.frame
+        stmt = frame.stmt
+        site = Site(frame.module.path, stmt.lineno, stmt.col_offset + 1, self.phase, id(stmt), self.clock)
+        if callee.inner is not UNKNOWN and isinstance(callee.inner, Func) and 0 in callee.statics:
+            site = callee.site
+        stepped = value.param.stepped if isinstance(value, Data) and value.param is not None else 0
+        callee.captures.setdefault((id(table), key), ((table, key, stepped), value, name, site))
+
+    def recheck(self, callee: Wrapped) -> None:
+        """A compiled function is called again: is what it keeps still what is there?"""
+        for key, (place, value, name, site) in callee.captures.items():
+            if key[0] == "leaf":
+                continue
+            table, entry, stepped = place
+            now = table.get(entry)
+            moved = isinstance(value, Data) and value.param is not None and value.param.stepped != stepped
+            if (now is not None and now is not value and not _same_constant(now, value)) or moved:
+                self.found.append(Found("jit-captured-param", name, (name,), site, "captured"))
+
+    # Leaks
+
+    def leaking_attr(self, owner: Obj, name: str, value: Value) -> None:
+        if self.tracing and id(owner) in self.outside and self.carries(value) and (owner.info is None or owner.info.kind != "linen"):
+            label = f"{owner.info.name + '.' if owner.info else ''}{path_of(owner, name)}"
+            self.found.append(Found("leaked-tracer", label, (), self.site(), "attr"))
+
+    def leaking_item(self, owner: Box, value: Value) -> None:
+        if self.tracing and id(owner) in self.outside and self.carries(value):
+            self.found.append(Found("leaked-tracer", path_of(owner.owner, owner.attr) or "container", (), self.site(), "item"))
+
+    def leaking(self, value: Value, name: str) -> None:
+        if self.tracing and self.carries(value):
+            self.found.append(Found("leaked-tracer", name, (), self.site(), "name"))
+
+    def carries(self, value: Value) -> bool:
+        """Whether a value, or what it holds, is traced."""
+        if isinstance(value, Data):
+            return value.tracer is not None and value.tracer in self.tracing
+        return isinstance(value, Box) and any(self.carries(item) for item in value.all())
+
+    def in_place(self, where: ast.AST, owner: Data, given: list[Value], node: ast.AST, how: str) -> Value:
+        if owner.param is not None and owner.param.sort == "nnx":
+            holder = owner.param.owner
+            if self.tracing and isinstance(holder, Obj) and id(holder) in self.outside and how == "item assignment":
+                self.found.append(Found("leaked-tracer", owner.param.name, (owner.param.name,), self.site(), "variable"))
+            return owner
+        return super().in_place(where, owner, given, node, how)
+
+    # Pytrees
+
+    def constructed(self, obj: Obj, args: Args, kwargs: Named, node: ast.AST | None) -> None:
+        info: ClassInfo = obj.info
+        if info.kind not in ("struct", "eqx", "nnx", "linen", "pytree", "dataclass"):
+            return
+        from isoparam.lint.pytrees import look_at
+
+        look_at(self, obj, node)
+
+    def dropped(self, node: ast.Expr, value: Value) -> None:
+        call = node.value
+        if not isinstance(call, ast.Call):
+            return
+        full = self.project.dotted(call.func, self.frame.module)
+        func = call.func
+        at = (
+            isinstance(func, ast.Attribute) and func.attr in _AT and isinstance(func.value, ast.Subscript)
+            and isinstance(func.value.value, ast.Attribute) and func.value.value.attr == "at"
+        )  # fmt: skip
+        gradients = isinstance(func, ast.Attribute) and func.attr == "apply_gradients" and any(k.arg == "grads" for k in call.keywords)
+        if full in _DROPPED or at or (gradients and "flax" in self.frame.module.source.text):
+            self.found.append(Found("dropped-update", full or ast.unparse(func), (), self.site(), ast.unparse(call)))
+
+
+def _same_constant(now: Value, then: Value) -> bool:
+    if isinstance(now, Data) and isinstance(then, Data):
+        if now.sort == then.sort == "const":
+            return now.const == then.const
+        return now.token is not None and now.token == then.token and now.param is then.param
+    return isinstance(now, Func) and isinstance(then, Func) and now.node is then.node
+
+
+__all__ = ["Dep", "Tracing"]
