@@ -5,7 +5,26 @@ import ast
 from isoparam.lint import library
 from isoparam.lint.project import ClassInfo
 from isoparam.lint.state import ABSENT, Found, State
-from isoparam.lint.values import NONE, UNKNOWN, Box, Cls, Data, Dep, Func, Lib, Method, Obj, Optim, Param, Super, Value, Wrapped, const, path_of
+from isoparam.lint.values import (
+    NONE,
+    UNKNOWN,
+    Box,
+    Cls,
+    Data,
+    Dep,
+    Func,
+    Lib,
+    Method,
+    Obj,
+    Optim,
+    Param,
+    Super,
+    Value,
+    Wrapped,
+    const,
+    label_of,
+    path_of,
+)
 
 
 class Attributes(State):
@@ -46,7 +65,7 @@ class Attributes(State):
             sort = "buffer" if name in value.buffers else "attr"
             self.captured_attr(value, name, found, node)
             if isinstance(found, Data) and found.deps:
-                return self.aged(found, sort, lambda: path_of(value, name), value.sites.get(name), id(value.attrs))
+                return self.aged(found, sort, lambda: label_of(value, name), value.sites.get(name), value, name)
             return found
         if name == "training":
             return const(True)
@@ -68,7 +87,7 @@ class Attributes(State):
     def held(self, value: Obj, node: ast.AST) -> Value:
         """What an object of a library computes from what it was given."""
         result = self.derive(value.extra, node)
-        return self.aged(result, "attr", lambda: path_of(value, "") or value.lib.rsplit(".", 1)[-1], value.made, id(value.attrs))
+        return self.aged(result, "attr", lambda: label_of(value, "") or value.lib.rsplit(".", 1)[-1], value.made, value, "")
 
     def captured_attr(self, value: Obj, name: str, found: Value, node: ast.AST) -> None:
         """Told by the part that follows JAX's tracing."""
@@ -168,7 +187,7 @@ class Attributes(State):
                 return value.all()[-1] if value.all() and value.kind != "dict" else UNKNOWN
             site = value.sites.get(token) or value.sites.get("rest")
             self.captured_item(value, token, found, node)
-            return self.aged(found, "item", lambda: f"{path_of(value.owner, value.attr)}[...]", site, id(value.items))
+            return self.aged(found, "item", lambda: f"{label_of(value.owner, value.attr)}[...]", site, value, token)
         if isinstance(value, Data):
             if not value.deps and value.param is None and not value.cuts and value.maps == ():
                 inner, key = value.token, self.token(index)
@@ -284,7 +303,7 @@ class Attributes(State):
         if param.stepped or self.phase != "init":
             self.put_step(param)
         sources = [each for each in self.cuts(value) if each is not param and each.trainable]
-        if self.phase == "init" and param.trainable and len(sources) == 1 and isinstance(value, Data) and not value.maps:
+        if self.phase == "init" and param.trainable and len(sources) == 1 and isinstance(value, Data) and not set(value.maps) - {"clone", "copy", "detach"}:
             self.found.append(Found("tied-by-value", param.name, (sources[0].name,), self.site(), ""))
 
     def put_step(self, param: Param) -> None:

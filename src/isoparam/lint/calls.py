@@ -71,9 +71,8 @@ class Calls(Statements):
             key = tuple(self.token(value) for value in args) + tuple((name, self.token(value)) for name, value in kwargs.items())
             owner = func.memo if func.memo is not None else func
             if key in owner.cache:
-                decorators = func.node.decorator_list
-                site = Site(func.module.path, decorators[0].lineno, decorators[0].col_offset + 1, "cache", id(func.node)) if decorators else None
-                return self.aged(owner.cache[key], "cache", lambda: func.name, site, id(owner.cache))
+                site = self.decorator_site(func)
+                return self.aged(owner.cache[key], "cache", lambda: func.name, site, owner, key)
             result = self.enter_function(func, args, kwargs, node)
             self.put(owner.cache, key, result)
             return result
@@ -91,8 +90,10 @@ class Calls(Statements):
         self.frames.append(frame)
         grad, missing = self.grad, self.missing
         self.missing = False
+        kept_site = self.no_grad_site
         if "no_grad" in func.marks:
             self.grad = False
+            self.no_grad_site = self.decorator_site(func)
         try:
             self.fill(func, env, args, kwargs)
             if isinstance(func.node, ast.Lambda):
@@ -105,8 +106,13 @@ class Calls(Statements):
                 result = self.returned(frame)
         finally:
             self.frames.pop()
-            self.grad, self.missing = grad, missing
+            self.grad, self.missing, self.no_grad_site = grad, missing, kept_site
         return self.rebased(result, start) if self.frames else result
+
+    def decorator_site(self, func: Func) -> Site | None:
+        """Where the first decorator of a function stands."""
+        decorators = getattr(func.node, "decorator_list", ())
+        return Site(func.module.path, decorators[0].lineno, decorators[0].col_offset + 1, "cache", id(func.node)) if decorators else None
 
     def returned(self, frame: Frame) -> Value:
         """What a function gives back, by any of its ways."""

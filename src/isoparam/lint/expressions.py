@@ -40,7 +40,7 @@ class Expressions(Attributes):
                 if isinstance(value, Data):
                     if value.deps:
                         sort = "local" if env is first else "global" if env.kind == "module" else "closure"
-                        value = self.aged(value, sort, lambda: key, env.sites.get(key), id(env.vars))
+                        value = self.aged(value, sort, lambda: key, env.sites.get(key), env, key)
                     self.capture(env, key, value, node)
                 elif self.tracing:
                     self.capture(env, key, value, node)

@@ -6,7 +6,7 @@ from isoparam.lint.examine import Machine, Run
 from isoparam.lint.models import Kept, Looked, use_method
 from isoparam.lint.project import ClassInfo
 from isoparam.lint.state import Found, Use
-from isoparam.lint.values import Obj, Param, Site
+from isoparam.lint.values import Box, Env, Obj, Param, Site
 
 _ONCE = ("init", "import", "cache")
 
@@ -23,8 +23,11 @@ class Judge:
         """One mistake; at one place the first word about it counts."""
         names = tuple(dict.fromkeys(name for name in params if name))
         key = (kind, site.file, site.line)
-        if key in self.findings or (self.places.get((site.file, site.line)) not in (None, kind)):
+        if self.places.get((site.file, site.line)) not in (None, kind):
             return
+        if key in self.findings:
+            names = tuple(dict.fromkeys([*self.findings[key].params, *names]))
+            attr = self.findings[key].attr
         self.places[(site.file, site.line)] = kind
         message, fix, outcome = words.say(kind, attr, names, detail)
         self.findings[key] = Finding(kind, attr, names, site.file, site.line, message, fix, outcome, column=column or site.column)
@@ -66,7 +69,7 @@ class Judge:
         if holder is None:
             self.add("stale-loop-invariant", "value", params, dep.site, "local")
             return
-        label = f"{root.info.name}.{holder.name}" if root is not None and root.info and holder.sort in ("attr", "buffer", "item") else holder.name
+        label = holder.name
         if holder.sort == "global":
             self.add("stale-global", holder.name, params, dep.site)
         elif holder.sort == "closure":
@@ -87,19 +90,10 @@ class Judge:
         """A local variable: made before the loop, or in the round before."""
         holder = use.dep.holder
         assert holder is not None
-        later = [env for env in (frame.env for frame in self.machine.frames) if id(env.vars) == holder.scope]
-        del later
-        if holder.site.statement != use.dep.site.statement and holder.site.time > use.dep.born:
-            self.add("carried-state", holder.name, params, holder.site, "local")
-        elif self.carried_locally(use):
-            self.add("carried-state", holder.name, params, holder.site, "local")
+        if self.renewed(use):
+            self.add("carried-state", holder.name, params, self.latest(use) or holder.site, "local")
         else:
             self.add("stale-loop-invariant", label, params, use.dep.site)
-
-    def carried_locally(self, use: Use) -> bool:
-        """Whether the statement that made the value lies in the loop that uses it."""
-        holder = use.dep.holder
-        return holder is not None and (holder.scope, holder.name, "again") in self.machine.sunk
 
     def renewed(self, use: Use) -> bool:
         """Whether what held a value was written again in the call that used it."""
@@ -112,13 +106,7 @@ class Judge:
         holder = use.dep.holder
         if holder is None:
             return None
-        for sites in self.tables.get(holder.scope, ()):
-            site = sites.get(holder.name.rsplit(".", 1)[-1])
-            if site is not None:
-                return site
-        return None
-
-    tables: dict[int, list[dict[str, Site]]] = {}  # noqa: RUF012
+        return holder.owner.sites.get(holder.key) if isinstance(holder.owner, (Obj, Box, Env)) else None
 
     # Classes
 
@@ -127,12 +115,10 @@ class Judge:
         machine, root = self.machine, looked.root
         if root is None:
             return
-        self.tables = {}
-        self._table(root, 0)
         for found in looked.run.found:
             if found.kind == "graph-growth" and found.detail == "attribute":
                 attr = found.attr.rsplit(".", 1)[-1]
-                if id(info) in machine.proven or self.cared_for(info, attr, found.site):
+                if self.cared_for(info, attr, found.site):
                     continue
                 found = found._replace(attr=f"{info.name}.{found.attr}")
             self.of_found(found)
@@ -144,12 +130,6 @@ class Judge:
                 self.of_kept(info, kept)
         for param, site in looked.run.severed:
             self.add("severed-gradient", _label(param), (param.name,), site)
-
-    def _table(self, obj: Obj, depth: int) -> None:
-        self.tables.setdefault(id(obj.attrs), []).append(obj.sites)
-        for value in obj.attrs.values():
-            if isinstance(value, Obj) and depth < 4:
-                self._table(value, depth + 1)
 
     def of_kept(self, info: ClassInfo, kept: Kept) -> None:
         """A value that the constructor computed and nothing renews."""

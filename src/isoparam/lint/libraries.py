@@ -70,6 +70,8 @@ class Libraries(Calls):
             return args[0] if args else UNKNOWN
         if full.startswith("torch.nn.utils."):
             return self.torch_utils(full, last, args, kwargs, node)
+        if full.startswith(("torch.distributions.", "torch.autocast", "torch.amp.", "torch.cuda.amp.", "torch.cpu.amp.")):
+            return self.holder(full, args, kwargs, node)
         if full.startswith("torch.nn.functional.") or (full.startswith("torch.") and full.count(".") == 1 and not last[:1].isupper()):
             return self.torch_function(full, last, args, kwargs, node)
         if full.startswith("torch.nn.") and last[:1].isupper():
@@ -82,8 +84,6 @@ class Libraries(Calls):
             return self.autograd(last, args, kwargs, node)
         if full in ("torch.utils.checkpoint.checkpoint", "torch.func.functional_call", "torch.nn.utils.stateless.functional_call"):
             return self.call(args[0], args[1:] if last == "checkpoint" else args[2:], {}, node) if args else UNKNOWN
-        if full.startswith(("torch.distributions.", "torch.autocast", "torch.amp.", "torch.cuda.amp.", "torch.cpu.amp.")):
-            return self.holder(full, args, kwargs, node)
         if last[:1].isupper():
             return self.holder(full, args, kwargs, node)
         if full.startswith(("torch.linalg.", "torch.fft.", "torch.special.", "torch.nn.", "torch.sparse.", "torch.autograd.functional.")):
@@ -407,6 +407,13 @@ class Libraries(Calls):
             func = self.bind(first, first.bound) if first.bound is not None else self.unbound(first)
             func.args, func.kwargs = [*first.args, *args], {**first.kwargs, **kwargs}
             func.site = self.site()
+            for item in node.args[1:] if isinstance(node, ast.Call) else ():
+                env = self.frame.env if isinstance(item, ast.Name) else None
+                while env is not None and isinstance(item, ast.Name):
+                    if item.id in env.vars:
+                        func.captured[item.id] = (env.vars, env.vars[item.id])
+                        break
+                    env = env.parent
             return func
         if isinstance(first, Lib) and (first.name in library.JIT or first.name in library.TRACING):
             return self.wrap(first.name, UNKNOWN, node, kwargs)

@@ -230,7 +230,7 @@ def _growing(machine: Machine, obj: Obj, looked: Looked, start: int) -> None:
     """Attributes that are written in each call and keep the graphs of earlier calls, though no loss asks for them."""
     for name, value in obj.attrs.items():
         site = obj.sites.get(name)
-        if site is None or site.time < start or not isinstance(value, Data) or (id(obj.attrs), path_of(obj, name)) in machine.sunk:
+        if site is None or site.time < start or not isinstance(value, Data) or (id(obj), name) in machine.sunk:
             continue
         old = [param for param, dep in value.deps.items() if machine.stale(param, dep)]
         if old:

@@ -84,6 +84,7 @@ class State:
         self.sunk: set[Any] = set()
         self.unknown_optimizers = 0
         self.holes: list[Any] = []
+        self.no_grad_site: Site | None = None  # the decorator that says so
 
     # Clock and places
 
@@ -155,6 +156,8 @@ class State:
     def deps(self, value: Value, depth: int = 0) -> Deps:
         """The graph of a value, that of a parameter itself included."""
         if isinstance(value, Data):
+            if value.view is not None:  # a view follows its parameter
+                return {value.view: Dep(self.tick(), self.site())} if value.view.trainable else NO_DEPS
             if value.param is not None and value.param.trainable:
                 if value.deps:
                     return {**value.deps, value.param: Dep(self.tick(), self.site())}
@@ -197,7 +200,7 @@ class State:
                 cuts.update(self.cuts(value))
                 tracer = tracer or next((item.tracer for item in value.all() if isinstance(item, Data) and item.tracer), None)
         if not self.grad and deps:
-            cuts = {**cuts, **{param: self.site() for param in deps}}
+            cuts = {**cuts, **{param: self.no_grad_site or self.site() for param in deps}}
             deps = NO_DEPS
         result = Data("tensor", deps, cuts, token=("at", id(node)) if node is not None else None)
         result.tracer = tracer
@@ -217,15 +220,15 @@ class State:
         result.maps = next((value.maps for value in values if isinstance(value, Data) and value.maps), ())
         return result
 
-    def aged(self, value: Value, sort: str, name: Callable[[], str], site: Site | None, scope: int = 0) -> Value:
+    def aged(self, value: Value, sort: str, name: Callable[[], str], site: Site | None, owner: Any = None, key: Any = None) -> Value:
         """The value, its stale parts marked with what has held it."""
-        if not isinstance(value, Data) or not value.deps:
+        if not isinstance(value, Data) or not value.deps or value.view is not None:
             return value
         changed = None
         for param, dep in value.deps.items():
             if dep.born < param.stepped and dep.holder is None:
                 changed = changed or dict(value.deps)
-                changed[param] = dep._replace(holder=Holder(sort, name(), site or dep.site, scope))
+                changed[param] = dep._replace(holder=Holder(sort, name(), site or dep.site, id(owner), owner, key))
         if changed is None:
             return value
         copy = Data(value.sort, changed, value.cuts, value.const, value.param, value.token)
@@ -248,7 +251,7 @@ class State:
             if dep.born < param.stepped:
                 self.uses.append(Use(param, dep, how, site, retain))
                 if dep.holder is not None:
-                    self.sunk.add((dep.holder.scope, dep.holder.name))
+                    self.sunk.add((dep.holder.scope, dep.holder.key))
             if how == "backward":
                 self.reached[param] = None
         if how == "backward":

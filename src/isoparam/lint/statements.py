@@ -146,14 +146,14 @@ class Statements(Expressions):
             value, site = env.vars.get(name), env.sites.get(name)
             if isinstance(value, Data) and value.deps and site is not None and site.time >= before:
                 old = [param for param, dep in value.deps.items() if dep.born < before and self.stale(param, dep)]
-                if old and (id(env.vars), name) not in self.sunk:
+                if old and (id(env), name) not in self.sunk:
                     self.found.append(Found("graph-growth", name, tuple(param.name for param in old), site, "local"))
             elif isinstance(value, Box) and value.kind in ("list", "dict"):
                 kept = [item for item in value.all() if isinstance(item, Data) and item.deps and item.sort == "tensor"]
                 old = {param: 0 for item in kept for param, dep in item.deps.items() if self.stale(param, dep)}
                 where = value.sites.get("appended")
                 if old and where is not None and len(kept) > 1 and where.phase != "init":
-                    self.holes.append((value, name, tuple(param.name for param in old), where, id(env.vars)))
+                    self.holes.append((value, name, tuple(param.name for param in old), where, id(env)))
 
     def guard(self, node: Any) -> str:
         """With: what changes while the body runs."""

@@ -40,6 +40,8 @@ class Tracing(Methods):
                 return self.array(node)
             if last in _TABLES or full in library.NEW_FUNCTIONS or full.startswith("jax.random."):
                 return self.derive([v for v in given if isinstance(v, Data) and v.tracer], node)
+        if last in ("clip", "clamp") and args and self.tracing:
+            self.clipped(args[0])
         if last == "stop_gradient":
             return self.severed(given, node)
         if last == "block_until_ready":
@@ -157,6 +159,8 @@ class Tracing(Methods):
         self.tracing.append(callee)
         self.depth.append(len(self.frames))
         if isinstance(func, Func):
+            for name, place in func.captured.items() if callee.kind in library.JIT and func.args else ():
+                callee.captures.setdefault(("partial", name), ((place[0], name, 0), place[1], name, func.site or callee.site))
             self.outside.update(id(value) for value in func.args if isinstance(value, (Obj, Box)))
             if isinstance(func.bound, Obj) and callee.kind in library.JIT and "self" not in func.marks:
                 self.outside.add(id(func.bound))
@@ -215,6 +219,12 @@ class Tracing(Methods):
                 self.found.append(Found("zero-gradient-leaf", leaf.name, (leaf.name,), result.cuts[leaf], "cut"))
             elif param in result.deps:
                 self.found.append(Found("zero-gradient-leaf", leaf.name, (leaf.name or "leaf",), result.deps[param].site, "outside"))
+
+    def clipped(self, value: Value) -> None:
+        """A leaf that is clipped as it is read by a function that is differentiated."""
+        if isinstance(value, Data) and value.param is not None and not value.deps and value.tracer is not None:
+            if value.param.sort == "array" and value.tracer.kind in library.GRADS and not _MEANT.search(value.param.name):
+                self.found.append(Found("zero-gradient-leaf", value.param.name, (value.param.name,), self.site(), "clip"))
 
     def looped(self, full: str, args: Args, kwargs: Named, node: ast.AST) -> Value:
         """scan, cond, while_loop: their functions are traced with what they are given."""

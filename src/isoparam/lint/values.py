@@ -61,6 +61,8 @@ class Holder(NamedTuple):
     name: str
     site: Site
     scope: int = 0  # identity of the container
+    owner: Any = None  # the object, the container or the scope itself
+    key: Any = None
 
 
 Deps = dict[Param, Dep]
@@ -258,6 +260,15 @@ class Optim(Value):
         self.sources: list[Value] = []  # objects whose parameters() it was given
         self.known = True
         self.token: Token | None = None
+
+
+def label_of(owner: "Obj | Box | None", attr: str) -> str:
+    """The path with the class of the outermost holder before it: Model.head.scale."""
+    root, seen = owner, 0
+    while root is not None and root.owner is not None and seen < 20:
+        root, seen = root.owner, seen + 1
+    path = path_of(owner, attr)
+    return f"{root.info.name}.{path}" if isinstance(root, Obj) and root.info is not None else path
 
 
 def path_of(owner: "Obj | Box | None", attr: str) -> str:
