@@ -86,6 +86,7 @@ class Calls(Statements):
         self.visited.add(id(func.node))
         start = self.clock
         env = Env("function", func.env)
+        env.born = start
         frame = Frame(env, func.module, func)
         self.frames.append(frame)
         grad, missing = self.grad, self.missing

@@ -37,6 +37,7 @@ class Machine(Tracing):
         super().__init__(project)
         self.outside: set[int] = set()
         self.depth: list[int] = []
+        self.starts: list[int] = []
         self.names: Names = collect(project)
         self.notes: list[str] = []
         self.proven: set[int] = set()  # classes that a training step of the project was seen to use
@@ -46,8 +47,8 @@ class Machine(Tracing):
     def module_env(self, module: Any) -> Env | None:
         if module.env is None:
             module.env = Env("module", None)
-            kept = self.grad, self.phase, self.tracing, self.depth, self.logging, self.missing, self.contexts, self.left
-            self.grad, self.phase, self.tracing, self.depth, self.logging, self.missing = True, "import", [], [], 0, False
+            kept = self.grad, self.phase, self.tracing, self.depth, self.starts, self.logging, self.missing, self.contexts, self.left
+            self.grad, self.phase, self.tracing, self.depth, self.starts, self.logging, self.missing = True, "import", [], [], [], 0, False
             self.contexts, self.left = [], BUDGET
             self.frames.append(Frame(module.env, module, None))
             try:
@@ -60,7 +61,7 @@ class Machine(Tracing):
                 self.notes.append(f"{module.path}: too long to be followed to its end")
             finally:
                 self.frames.pop()
-                self.grad, self.phase, self.tracing, self.depth, self.logging, self.missing, self.contexts, self.left = kept
+                self.grad, self.phase, self.tracing, self.depth, self.starts, self.logging, self.missing, self.contexts, self.left = kept
         return module.env
 
     def hoist(self, module: Module) -> None:
@@ -97,11 +98,14 @@ class Machine(Tracing):
             action()
         except (OutOfBudget, RecursionError):
             self.uses = [use for use in self.uses if use.how == "backward"]
+        except Exception as error:  # what it cannot follow must not hide what it found elsewhere
+            place = self.frame.stmt
+            self.notes.append(f"{self.frame.module.path}:{place.lineno if place else 1}: not followed ({type(error).__name__}: {error})")
         finally:
             del self.frames[depth - 1 :]
             self.log.clear()
             self.logging = 0
-            self.tracing, self.depth, self.outside = [], [], set()
+            self.tracing, self.depth, self.starts, self.outside = [], [], [], set()
         return self.left_behind()
 
     def left_behind(self) -> Run:
@@ -115,7 +119,7 @@ class Machine(Tracing):
             for info in {id(p.owner.info) for p in self.reached if isinstance(p.owner, Obj) and p.owner.info is not None}:
                 self.proven.add(info)
             run.foreign = self.foreign(known, held)
-        run.replaced = [item for item in self.replaced if item[2] not in held and item[2].trainable]
+        run.replaced = [item for item in self.replaced if item[2] not in held and item[2].trainable and _still(item)]
         return run
 
     def foreign(self, known: list[Any], held: set[Param]) -> list[tuple[Site, tuple[str, ...]]]:
@@ -226,6 +230,13 @@ class Machine(Tracing):
         for _ in range(2):
             self.call_function(func, list(args), {}, node)
             self.missing = False
+
+
+def _still(item: tuple[Obj, str, Param, Site]) -> bool:
+    """Whether what took a place is there still."""
+    owner, name, param, _ = item
+    now = owner.attrs.get(name)
+    return not isinstance(now, Data) or now.param is param
 
 
 def hasattr_inner(value: Value) -> bool:

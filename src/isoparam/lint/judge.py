@@ -177,7 +177,11 @@ class Judge:
             found = info.find(method)
             if found is None or not found[1].lineno <= holder.site.line <= (found[1].end_lineno or 0):
                 return False
-        return id(info) not in self.machine.proven and not self.cared_for(info, attr, holder.site)
+        owner = holder.owner
+        while isinstance(owner, Box):
+            owner = owner.owner
+        inner = owner.info if isinstance(owner, Obj) and owner.info is not None else info
+        return id(info) not in self.machine.proven and not self.cared_for(inner, attr, holder.site)
 
     def cared_for(self, info: ClassInfo, attr: str, site: Site) -> bool:
         """Whether another method, or other code, resets an attribute."""
@@ -188,7 +192,7 @@ class Judge:
         for each in info.mro:
             others = names.inner.get(id(each), {}).get(attr, set()) - {writer, "__init__", "forward", "__call__", "__post_init__"}
             for other in others:
-                if names.calls.get(other, set()) - {"__init__"} or not names.trains or other in ("train", "eval"):
+                if names.calls.get(other, set()) - {"__init__", writer} or not names.trains or other in ("train", "eval"):
                     return True
         return False
 

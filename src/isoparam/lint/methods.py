@@ -177,7 +177,7 @@ class Methods(Libraries):
                 return value
             return items[-1] if items else UNKNOWN
         if name in ("get", "setdefault") and args:
-            return self.entry(of, name, args, node)
+            return self.looked_up(of, name, args, node)
         if name == "items":
             keys = [Data("const", const=key[1]) if key[0] == "c" else UNKNOWN for key in of.items]
             return Box("list", [Box("tuple", [key, item]) for key, item in zip(keys, of.items.values(), strict=True)])
@@ -201,7 +201,7 @@ class Methods(Libraries):
             return self.load_item(of, first, node)
         return UNKNOWN
 
-    def entry(self, of: Box, name: str, args: Args, node: ast.AST) -> Value:
+    def looked_up(self, of: Box, name: str, args: Args, node: ast.AST) -> Value:
         """get(), setdefault()."""
         token = self.token(args[0])
         default = args[1] if len(args) > 1 else NONE

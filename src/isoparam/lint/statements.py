@@ -107,7 +107,7 @@ class Statements(Expressions):
         """Two rounds, or those that the text states."""
         items = self.iterate(self.evaluate(node.iter))
         backwards, steps, start = self.backwards, self.steps, self.clock
-        names = frozenset(self.frame.env.vars)
+        names = dict(self.frame.env.vars)
         for n, item in enumerate(items[:4]):
             self.store(node.target, item)
             before = self.clock
@@ -125,7 +125,7 @@ class Statements(Expressions):
     def repeat(self, node: ast.While) -> str:
         """Two rounds."""
         backwards, steps = self.backwards, self.steps
-        names = frozenset(self.frame.env.vars)
+        names = dict(self.frame.env.vars)
         for n in range(2):
             if self.truth(self.evaluate(node.test)) is False:
                 break
@@ -139,16 +139,16 @@ class Statements(Expressions):
                 self.grown(names, before, node)
         return ""
 
-    def grown(self, names: frozenset[str], before: int, node: ast.AST) -> None:
+    def grown(self, names: dict[str, Value], before: int, node: ast.AST) -> None:
         """What was there before a training loop, is written in each round and keeps the graphs of earlier rounds."""
         env = self.frame.env
-        for name in names:
+        for name, first in names.items():
             value, site = env.vars.get(name), env.sites.get(name)
             if isinstance(value, Data) and value.deps and site is not None and site.time >= before:
                 old = [param for param, dep in value.deps.items() if dep.born < before and self.stale(param, dep)]
                 if old and (id(env), name) not in self.sunk:
                     self.found.append(Found("graph-growth", name, tuple(param.name for param in old), site, "local"))
-            elif isinstance(value, Box) and value.kind in ("list", "dict"):
+            elif isinstance(value, Box) and value is first and value.kind in ("list", "dict"):
                 kept = [item for item in value.all() if isinstance(item, Data) and item.deps and item.sort == "tensor"]
                 old = {param: 0 for item in kept for param, dep in item.deps.items() if self.stale(param, dep)}
                 where = value.sites.get("appended")

@@ -16,6 +16,7 @@ _TABLES = ("arange", "linspace", "logspace")
 _FROZEN = re.compile(r"set_to_zero|multi_transform|optax\.masked|optax\.partition|eqx\.partition|filter_spec|nnx\.DiffState|freeze")
 _MEANT = re.compile(r"frozen|target|teacher|ema|const|fixed|buffer|stat", re.IGNORECASE)
 _DROPPED = {"optax.apply_updates", "equinox.apply_updates", "equinox.tree_at", "optax.incremental_update", "optax.tree_utils.tree_add"}
+_SHAPES = {"shape", "ndim", "size", "result_type", "broadcast_shapes", "issubdtype", "iscomplexobj", "dtype", "promote_types"}
 _AT = {"set", "add", "multiply", "mul", "divide", "min", "max", "power", "apply"}
 
 
@@ -24,6 +25,7 @@ class Tracing(Methods):
 
     outside: set[int]
     depth: list[int]
+    starts: list[int]
 
     def call_jax(self, full: str, args: Args, kwargs: Named, node: ast.AST) -> Value:
         last = full.rsplit(".", 1)[-1]
@@ -33,6 +35,8 @@ class Tracing(Methods):
             return self.wrap(full, first, node, kwargs)
         if full in library.TRACING:
             return self.looped(full, args, kwargs, node)
+        if last in _SHAPES:
+            return Data("unknown", token=("at", id(node)))
         if full.startswith("jax.numpy.") or full.startswith("jax.random."):
             if full.startswith("jax.random.") and last not in ("key", "PRNGKey", "split", "fold_in", "randint", "choice", "permutation"):
                 return self.array(node, random=True)
@@ -158,6 +162,7 @@ class Tracing(Methods):
         outside = set(self.outside)
         self.tracing.append(callee)
         self.depth.append(len(self.frames))
+        self.starts.append(self.tick())
         if isinstance(func, Func):
             for name, place in func.captured.items() if callee.kind in library.JIT and func.args else ():
                 callee.captures.setdefault(("partial", name), ((place[0], name, 0), place[1], name, func.site or callee.site))
@@ -169,6 +174,7 @@ class Tracing(Methods):
         finally:
             self.tracing.pop()
             self.depth.pop()
+            self.starts.pop()
             self.outside = outside
         if isinstance(result, Data) and result.tracer is callee:
             copy = Data(result.sort, result.deps, result.cuts, result.const, result.param, result.token)
@@ -278,7 +284,7 @@ class Tracing(Methods):
     def capture(self, env: Env, key: str, value: Value, node: ast.AST) -> None:
         if not self.tracing or env.kind == "comprehension" or any(frame.env is env for frame in self.frames[self.depth[-1] :]):
             return
-        if any(frame.env is env for frame in self.frames[self.depth[0] :]) and len(self.tracing) > 1:
+        if env.born >= self.starts[0]:  # made within the trace
             return
         if isinstance(value, (Obj, Box)):
             self.outside.add(id(value))

@@ -158,10 +158,11 @@ class Box(Value):
 class Env:
     """Names of one scope, and the scope around it."""
 
-    __slots__ = ("globals", "kind", "parent", "sites", "vars")
+    __slots__ = ("born", "globals", "kind", "parent", "sites", "vars")
 
     def __init__(self, kind: str, parent: "Env | None") -> None:
         self.kind = kind  # module, function
+        self.born = 0
         self.parent = parent
         self.vars: dict[str, Value] = {}
         self.sites: dict[str, Site] = {}
