@@ -3,11 +3,11 @@
 The maps are held to bars of accuracy that most peers do not have. Here a peer takes part in a race only if it holds them too:
 as it is, in float32, or computed in float64 and rounded once, whichever is faster and holds.
 
-The error is the worst one over raws of the sizes of `SCALES`, for a random cotangent: of the value in units in the
-last place of its entry (scalar maps with an added bound: of the larger bound; vectors that may be negative: of the largest
-entry; matrices: in eps of the largest entry), and of the gradient in eps of its largest entry along the vector (scalar maps: of the entry itself). What is right is
-the same map in float64; of scalar maps, ours in float64, which tests hold to 50 digits. A gradient of a scalar map that is 0
-where the right one is a normal number, or one that is not finite, is an error of inf.
+The error is the worst one over raws of the sizes of `SCALES`, for a random cotangent: of the value in units in the last place
+of its entry (scalar maps with an added bound: of the larger bound; vectors that may be negative: of the largest entry;
+matrices: in eps of the largest entry), and of the gradient in eps of its largest entry along the vector (scalar maps: of the
+entry itself). What is right is the same map in float64; of scalar maps, ours in float64, which tests hold to 50 digits. A
+gradient of a scalar map that is 0 where the right one is a normal number, or one that is not finite, is an error of inf.
 """
 
 from benchmarks import settings  # isort: skip  # noqa: F401  before either framework is imported
