@@ -239,3 +239,5 @@ def _check(spec: Spec, array: Any, name: str) -> None:
         raise SpecError(f"{spec}: {name} must be a JAX or numpy array, got {type(array).__name__}: use jnp.asarray({name})")
     if not jnp.issubdtype(array.dtype, jnp.floating):
         raise SpecError(f"{spec}: {name} must be floating, got {array.dtype}; write 1.0 for 1, or {name}.astype(float)")
+    if array.dtype.itemsize < 2:
+        raise SpecError(f"{spec}: {name} is {array.dtype}, which has too few digits to obey a spec: use jnp.bfloat16({name})")

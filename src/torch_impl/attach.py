@@ -51,8 +51,9 @@ def attach(module: Any, name: str, spec: Spec, start: Any = "value") -> None:
     Limits: attach first, then make the optimizer, for the leaf is a new parameter. Sharing is seen within `module` only:
     give the module that holds all places. `type(module) is nn.Linear` becomes false. Writing in place, as
     `nn.init` does, changes a temporary value; assign instead: `module.weight = numbers`. `reset_parameters()`, which would
-    do the same, raises SpecError. `torch.fx.symbolic_trace` and `torch.jit` cannot follow the computation; `torch.compile`
-    and `torch.export` do.
+    do the same, raises SpecError. `torch.nn.utils.parametrize` finds no parameter of that name afterwards and says so with
+    a ValueError; `detach` gives it back. `torch.fx.symbolic_trace` and `torch.jit` cannot follow the computation;
+    `torch.compile` and `torch.export` do.
 
     Example:
         >>> import isoparam as iso, torch

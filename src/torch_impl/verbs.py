@@ -17,6 +17,7 @@ SHAPED = ("forward", "inverse", "project")
 """The verbs whose result has the axes of a value or of a raw; the others have one result per value."""
 
 _WIDE = (torch.float32, torch.float64)
+_DTYPES = (*_WIDE, torch.bfloat16, torch.float16)
 
 
 def forward(spec: Spec, raw: Array) -> Array:
@@ -199,7 +200,7 @@ def applied(spec: Spec, verb: str, array: Array, *settings: Any) -> Array:
 def _apply(spec: Spec, verb: str, array: Any) -> Array:
     """Check `array`, run the verb on it in float32 or float64, and give back the dtype that came in."""
     of_raw = verb == "forward" or verb == "log_abs_det"
-    if not (isinstance(spec, Spec) and isinstance(array, Array) and array.is_floating_point()):
+    if not (isinstance(spec, Spec) and isinstance(array, Array) and array.dtype in _DTYPES and array.layout is torch.strided):
         _refuse(spec, array, "raw" if of_raw else "value")
     if verb in spec.absent:
         raise SpecError(f"{spec} has no {verb}: {spec.absent[verb]}")
@@ -231,4 +232,8 @@ def _refuse(spec: Any, array: Any, name: str) -> None:
     spec = _checked(spec)
     if not isinstance(array, Array):
         raise SpecError(f"{spec}: {name} must be a torch tensor, got {type(array).__name__}: use torch.as_tensor({name})")
+    if array.layout is not torch.strided:
+        raise SpecError(f"{spec}: {name} must be dense, got {array.layout}: use {name}.to_dense()")
+    if array.is_floating_point():
+        raise SpecError(f"{spec}: {name} is {array.dtype}, which has too few digits to obey a spec: use {name}.bfloat16()")
     raise SpecError(f"{spec}: {name} must be floating, got {array.dtype}; write 1.0 for 1, or {name}.double()")

@@ -95,6 +95,12 @@ def test_what_is_no_floating_tensor_is_refused(spec: iso.Spec, raw, message: str
         assert message.replace("raw", "value") in str(caught.value)
 
 
+@pytest.mark.parametrize("verb", [forward, inverse, log_abs_det, project, contains], ids=lambda verb: verb.__name__)
+def test_what_has_fewer_than_16_bits_is_refused(verb) -> None:
+    with pytest.raises(SpecError, match=r"(raw|value) is float8_e5m2, .* use jnp\.bfloat16\((raw|value)\)"):
+        verb(iso.UnitInterval(), jnp.full((2, 2), 0.5, jnp.float8_e5m2))
+
+
 @pytest.mark.parametrize(
     ("spec", "shape", "message"),
     [

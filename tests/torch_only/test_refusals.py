@@ -74,6 +74,15 @@ def test_what_is_no_floating_tensor_is_refused(spec: iso.Spec, raw, message: str
         assert message.replace("raw", "value") in str(caught.value)
 
 
+@pytest.mark.parametrize("verb", [forward, inverse, log_abs_det, project, contains], ids=lambda verb: verb.__name__)
+def test_what_is_no_dense_tensor_of_16_bits_or_more_is_refused(verb) -> None:
+    matrix = torch.full((2, 2), 0.5)
+    with pytest.raises(SpecError, match=r"must be dense, got torch\.sparse_coo: use (raw|value)\.to_dense\(\)"):
+        verb(iso.UnitInterval(), matrix.to_sparse())
+    with pytest.raises(SpecError, match=r"(raw|value) is torch\.float8_e5m2, .* use (raw|value)\.bfloat16\(\)"):
+        verb(iso.UnitInterval(), matrix.to(torch.float8_e5m2))
+
+
 @pytest.mark.parametrize(
     ("spec", "shape", "message"),
     [

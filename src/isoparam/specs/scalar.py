@@ -21,6 +21,8 @@ class Real(ScalarSpec):
 
     Shapes: raw and value are equal, any shape.
 
+    Limits: in torch the value is the raw tensor itself, no copy: what is written into one stands in the other.
+
     Example:
         >>> import isoparam as iso
         >>> iso.Real().raw_shape((3, 2))
