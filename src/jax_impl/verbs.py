@@ -103,6 +103,10 @@ def project(spec: Spec, point: Array) -> Array:
     Raises:
         SpecError: for something that is no floating array, or a shape that does not fit the spec.
 
+    Limits: second derivatives of the projection onto `Covariance`, `LowRankCovariance`, `Correlation`, `Orthogonal`,
+        `SpecialOrthogonal` and `Stiefel`, whose steps are taken in float64, need `jax_enable_x64`; without it JAX raises an
+        error about float32 and float64. First derivatives do not.
+
     Example:
         >>> import isoparam as iso, jax.numpy as jnp
         >>> from isoparam.jax import project

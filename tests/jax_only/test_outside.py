@@ -4,10 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.dtypes import TypePromotionError
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 import isoparam as iso
-from isoparam.jax import forward, inverse
+from isoparam.jax import forward, inverse, project
 
 OUTSIDE = {
     "interval": (iso.Interval(0, 1), 2.0),
@@ -45,3 +46,18 @@ def test_a_batch_sharded_explicitly_has_gradients(name: str) -> None:
         raw = jax.device_put(np.full((4, 6), 0.3, np.float32), NamedSharding(mesh, PartitionSpec("data")))
         slope = jax.eval_shape(jax.grad(lambda raw: jnp.sum(jnp.sin(forward(TRIANGLES[name], raw)))), raw)
     assert slope.shape == (4, 6)
+
+
+@pytest.mark.filterwarnings("ignore:Explicitly requested dtype float64")
+def test_second_derivatives_of_a_projection_in_float64_need_it_allowed() -> None:
+    def total(point: jax.Array) -> jax.Array:
+        return jnp.sum(project(iso.Covariance(), point) ** 3)
+
+    point = jnp.asarray([[2.0, 0.5], [0.5, 1.0]], jnp.float32)
+    assert np.isfinite(jax.grad(total)(point)).all()
+    with pytest.raises((TypeError, TypePromotionError), match="float32"):
+        jax.hessian(total)(point)
+    with jax.enable_x64(True):
+        second = jax.hessian(total)(point)
+    assert second.dtype == jnp.float32
+    assert np.isfinite(second).all()
