@@ -43,6 +43,7 @@ class Ages:
         self.updates: list[int] = []  # the number at each update of anything
         self._stepping: set[int] = set()
         self.thread = threading.get_ident()
+        self._threads = _threads_made()
         self.numbers_hold = True  # False once nodes are known to come from other threads, which count for themselves
 
     def row(self, leaf: Array) -> Age:
@@ -102,6 +103,13 @@ class Ages:
         for row in rows:
             row.looked = now
 
+    def check_threads(self) -> None:
+        """Trust numbers no more once threads were started, which may have made nodes: each counts for itself."""
+        made = _threads_made()
+        if made > self._threads + 1:
+            self.numbers_hold = False
+        self._threads = made
+
     def interval(self, number: int) -> int:
         """In which interval between updates a node was made."""
         low, high = 0, len(self.updates)
@@ -109,6 +117,12 @@ class Ages:
             middle = (low + high) // 2
             low, high = (middle + 1, high) if self.updates[middle] <= number else (low, middle)
         return low
+
+
+def _threads_made() -> int:
+    """How many threads without a name of their own this process has made, one more with each call."""
+    number = threading.Thread().name.partition("-")[2].partition(" ")[0]
+    return int(number) if number.isdigit() else 0
 
 
 def _sample(leaf: Array) -> Array | None:

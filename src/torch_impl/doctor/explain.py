@@ -18,7 +18,7 @@ from torch_impl.doctor.record import Record
 from torch_impl.doctor.scan import examine
 from torch_impl.doctor.severed import cut_anywhere, severed
 from torch_impl.doctor.state import Held, Search, in_classes, in_frame, in_modules
-from torch_impl.doctor.words import carried, plain, stale
+from torch_impl.doctor.words import carried, is_carried, plain, stale
 
 SECOND = "backward through the graph a second time"
 CHANGED = "modified by an inplace operation"
@@ -197,10 +197,11 @@ def _spent(record: Record, frames: list[types.FrameType], names: Names, text: st
     for held, behind in chosen:
         params = params_of([edge for edge in behind.uses if edge.leaf.requires_grad], names)
         path = names_along(graph.way(behind.roots[0]))
-        record.add((stale if old else carried)(held, names, params, outcome, path))
+        write = carried if is_carried(held, names) else stale
+        record.add(write(held, names, params, outcome, path))
     if not chosen:
         leaves = [edge for node in spent for edge in Graph([_Output(node)]).uses]
-        where = frames[-1] if frames else None
+        where = next((frame for frame in frames if frame.f_code.co_filename == _deepest(frames)[0]), None)
         for finding in unnamed(graph, leaves or [Edge(spent[0], torch.zeros(()))], names, where, outcome):
             record.add(finding)
 

@@ -105,8 +105,14 @@ def unnamed(graph: Graph, left: list[Edge], names: Names, frame: types.FrameType
     found = []
     params = params_of(left, names)
     path = names_along(graph.way(left[0].node)) if left[0].node in graph else ()
-    for name, _ in cached_parametrizations(names.model, graph):
-        where = with_line(frame, "cached")
+    where = with_line(frame, "cached")
+    cached = [name for name, _ in cached_parametrizations(names.model, graph)]
+    if where[1] and not cached:  # the block has ended, and emptied the cache
+        owners = (
+            name.partition(".original")[0].replace("parametrizations.", "") for name in params if "parametrizations." in name
+        )
+        cached = list(owners)
+    for name in cached:
         message = f"parametrize.cached() keeps {name} from one step to the next, so {', '.join(params)} moves without it."
         fix = "with parametrize.cached():  # around one forward and backward, inside of the loop\n    loss.backward()"
         attr = f"{names.attr(name)} (parametrize.cached)"

@@ -118,6 +118,7 @@ class Watch(Record):
             self._names.refresh()
         if create and any(isinstance(output, Array) and output.is_cuda for output in outputs):
             self._ages.numbers_hold = False  # nodes of a second order are numbered by the thread of the device
+        self._ages.check_threads()
         if not graph.roots:
             if not any(isinstance(output, Array) and output.requires_grad for output in outputs):
                 self._no_graph()

@@ -1,6 +1,7 @@
 """What a finding says: its kind, the line where it was made, what will happen, and the code to write instead."""
 
 import inspect
+import re
 import types
 from typing import Any
 
@@ -72,6 +73,19 @@ def _handed_in(held: Held, names: Names) -> Place | None:
             places = places_in_class(type(names.model.get_submodule(above)), name)
             return next((place for place in places if not is_constant(place)), None)
     return None
+
+
+def is_carried(held: Held, names: Names) -> bool:
+    """Whether, by its text, a program makes what is held anew at each step, from what it was before."""
+    place = place_of(held, names, later=True)
+    if place is None or held.how not in ("attribute", "buffer", "local"):
+        return False
+    reads_itself = held.root in re.findall(r"\w+", place.value) or place.kind == "augment"
+    if isinstance(held.owner, types.CodeType) or place.function in born_with(type(held.owner)):
+        return reads_itself and held.how == "local"
+    return reads_itself or (
+        not place.guarded and not place.guarded and place.kind in ("assign", "mutate") and "[" not in held.below
+    )
 
 
 def kind_of(held: Held, place: Place | None) -> str:
