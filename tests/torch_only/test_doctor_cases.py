@@ -5,7 +5,14 @@ import warnings
 
 import pytest
 
-from doctor_cases import torch_clean, torch_clean_tools, torch_other, torch_stale  # noqa: F401  they enter their cases
+from doctor_cases import (  # noqa: F401  they enter their cases
+    torch_clean,
+    torch_clean_tools,
+    torch_more,
+    torch_more_clean,
+    torch_other,
+    torch_stale,
+)
 from doctor_cases.torch_case import BAD, CLEAN, Case
 from isoparam.diagnosis import Finding
 from isoparam.torch import doctor

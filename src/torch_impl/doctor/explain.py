@@ -11,13 +11,15 @@ from torch import nn
 
 from isoparam.diagnosis import Diagnosis, Finding
 from torch_impl.doctor.graph import Edge, Graph, names_along, node_of, number_of
+from torch_impl.doctor.keeping import in_classes, in_frame, in_modules
 from torch_impl.doctor.look import params_of, unnamed
 from torch_impl.doctor.mutated import inplace_on_leaf
 from torch_impl.doctor.names import Names
+from torch_impl.doctor.owners import is_lost, unregistered_at
 from torch_impl.doctor.record import Record
 from torch_impl.doctor.scan import examine
 from torch_impl.doctor.severed import cut_anywhere, severed
-from torch_impl.doctor.state import Held, Search, in_classes, in_frame, in_modules
+from torch_impl.doctor.state import Held, Search
 from torch_impl.doctor.words import carried, is_carried, plain, stale
 
 SECOND = "backward through the graph a second time"
@@ -195,7 +197,11 @@ def _spent(record: Record, frames: list[types.FrameType], names: Names, text: st
             (mixed if fresh else old).append((held, behind))
     chosen = _first([entry for entry in old if entry[1].roots[0] not in graph.roots] or old or mixed)
     for held, behind in chosen:
-        params = params_of([edge for edge in behind.uses if edge.leaf.requires_grad], names)
+        leaves = [edge for edge in behind.uses if edge.leaf.requires_grad]
+        if names.own and leaves and not any(id(edge.leaf) in names.own for edge in leaves) and is_lost(leaves[0].leaf):
+            record.add(unregistered_at(held, names))
+            continue
+        params = params_of(leaves, names)
         path = names_along(graph.way(behind.roots[0]))
         write = carried if is_carried(held, names) else stale
         record.add(write(held, names, params, outcome, path))

@@ -11,7 +11,8 @@ from torch.nn.utils import parametrize
 
 from torch_impl.doctor.ages import Age, Ages
 from torch_impl.doctor.graph import Edge, Graph, is_view, marks_of, node_of, number_of
-from torch_impl.doctor.state import Held, Parts, Search, in_classes, in_frames, in_modules
+from torch_impl.doctor.keeping import Parts, in_classes, in_frames, in_modules
+from torch_impl.doctor.state import Held, Search
 
 
 class Spot(NamedTuple):

@@ -23,7 +23,7 @@ from torch_impl.doctor.names import Names
 from torch_impl.doctor.record import Record
 from torch_impl.doctor.source import with_line
 from torch_impl.doctor.state import Held
-from torch_impl.doctor.words import FROZEN, HIDDEN, RAISES, carried, plain, stale, title_of
+from torch_impl.doctor.words import FROZEN, HIDDEN, RAISES, carried, is_carried, plain, stale, title_of
 
 
 class Looker:
@@ -85,7 +85,8 @@ class Looker:
         params = params_of(culprit.edges, self._names)
         path = names_along(graph.way(culprit.node)) if culprit.node in graph else ()
         outcome = outcome_of(graph, culprit.edges, retain)
-        return (carried if culprit.carried else stale)(culprit.held, self._names, params, outcome, path)
+        by_text = culprit.held.how == "local" and is_carried(culprit.held, self._names)
+        return (carried if culprit.carried or by_text else stale)(culprit.held, self._names, params, outcome, path)
 
     def _mask(self, old: list[Edge], found: list[Culprit], frame: types.FrameType | None) -> Finding:
         attr = title_of(found[0].held, self._names) if found else "backward(retain_graph=True)"
@@ -108,10 +109,8 @@ def unnamed(graph: Graph, left: list[Edge], names: Names, frame: types.FrameType
     where = with_line(frame, "cached")
     cached = [name for name, _ in cached_parametrizations(names.model, graph)]
     if where[1] and not cached:  # the block has ended, and emptied the cache
-        owners = (
-            name.partition(".original")[0].replace("parametrizations.", "") for name in params if "parametrizations." in name
-        )
-        cached = list(owners)
+        originals = [name.partition(".original")[0] for name in params if "parametrizations." in name]
+        cached = [name.replace("parametrizations.", "") for name in originals]
     for name in cached:
         message = f"parametrize.cached() keeps {name} from one step to the next, so {', '.join(params)} moves without it."
         fix = "with parametrize.cached():  # around one forward and backward, inside of the loop\n    loss.backward()"

@@ -8,7 +8,8 @@ from torch import Tensor as Array
 from torch import nn
 
 from torch_impl.doctor.graph import is_trainable_leaf
-from torch_impl.doctor.state import Parts, Search
+from torch_impl.doctor.keeping import Parts
+from torch_impl.doctor.state import Search
 
 
 def parameters_of(model: Any) -> dict[int, tuple[str, Array]]:

@@ -8,10 +8,10 @@ from torch import Tensor as Array
 
 from isoparam.diagnosis import Finding
 from torch_impl.doctor.graph import is_trainable_leaf
+from torch_impl.doctor.keeping import in_modules
 from torch_impl.doctor.names import Names, ObjectSearch
 from torch_impl.doctor.owners import NEVER, held_by, stale_optimizer, unregistered_at
 from torch_impl.doctor.severed import Severed
-from torch_impl.doctor.state import in_modules
 from torch_impl.doctor.words import class_where, plain
 
 

@@ -1,6 +1,7 @@
 """Whose the tensors of an optimizer are, and which trainable tensors nobody moves."""
 
 import gc
+import types
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -10,9 +11,10 @@ from torch import nn
 
 from isoparam.diagnosis import Finding
 from torch_impl.doctor.graph import is_trainable_leaf
+from torch_impl.doctor.keeping import caller, in_modules
 from torch_impl.doctor.names import Names
 from torch_impl.doctor.source import file_of
-from torch_impl.doctor.state import Held, Search, in_modules
+from torch_impl.doctor.state import Held, Search
 from torch_impl.doctor.words import assigned_outside, place_of, plain, title_of
 
 NEVER = "never moves, in silence"
@@ -60,15 +62,16 @@ def stale_optimizer(names: Names, params: tuple[str, ...]) -> Finding:
 
 def _is_forsaken(parameter: Array) -> bool:
     """Whether only optimizers keep a tensor: no module, list, function or other object does."""
-    for keeper in gc.get_referrers(parameter):
+    keepers = gc.get_referrers(parameter)
+    for keeper in keepers:
         if isinstance(keeper, dict) and (_is_of_module(keeper, parameter) or _names_it(keeper, parameter)):
             return False
         listing = isinstance(keeper, tuple) or (isinstance(keeper, list) and not _is_group(keeper))
-        if listing and not _is_temporary(keeper):
+        if listing and not _is_temporary(keeper, keepers):
             return False
-        if type(keeper).__name__ in ("cell", "frame"):
+        if isinstance(keeper, types.CellType):
             return False
-    return True
+    return not _is_in_a_variable(parameter)
 
 
 def _names_it(keeper: dict[Any, Any], parameter: Array) -> bool:
@@ -88,9 +91,27 @@ def _is_group(keeper: list[Any]) -> bool:
     return any(isinstance(above, dict) and above.get("params") is keeper for above in gc.get_referrers(keeper))
 
 
-def _is_temporary(keeper: Any) -> bool:
-    """Whether a list or tuple is one of this file's own."""
-    return not any(isinstance(above, dict | list | tuple) and above is not keeper for above in gc.get_referrers(keeper))
+def _is_temporary(keeper: Any, own: list[Any]) -> bool:
+    """Whether nothing but a list of this file's own keeps a list or tuple."""
+    kinds = (dict, list, tuple, types.CellType)
+    return not any(isinstance(above, kinds) and above is not own for above in gc.get_referrers(keeper))
+
+
+def _is_in_a_variable(parameter: Array) -> bool:
+    """Whether a running function has a tensor in a variable, or in a list of one, which the garbage collector does not see."""
+    frame = caller()
+    while frame is not None:
+        for value in frame.f_locals.values():
+            entries = value if isinstance(value, list | tuple) else value.values() if type(value) is dict else (value,)
+            if any(entry is parameter for entry in entries):
+                return True
+        frame = frame.f_back
+    return False
+
+
+def is_lost(leaf: Array) -> bool:
+    """Whether a trainable leaf is a parameter without a module, or kept by nothing but the graph of what came from it."""
+    return not has_module(leaf) if isinstance(leaf, nn.Parameter) else _is_forsaken(leaf)
 
 
 def has_module(parameter: Array) -> bool:

@@ -10,12 +10,13 @@ from torch import nn
 
 from isoparam.diagnosis import Diagnosis, Finding
 from torch_impl.doctor.graph import Edge, Graph, is_view, node_of
+from torch_impl.doctor.keeping import in_classes, in_modules
 from torch_impl.doctor.look import outcome_of, params_of
 from torch_impl.doctor.names import Names
-from torch_impl.doctor.owners import optimizers_of, replaced, unregistered, unregistered_at
+from torch_impl.doctor.owners import is_lost, optimizers_of, replaced, unregistered, unregistered_at
 from torch_impl.doctor.record import Record
-from torch_impl.doctor.source import born_with, is_constant, places_of
-from torch_impl.doctor.state import Held, Search, in_classes, in_modules
+from torch_impl.doctor.source import born_with, is_constant, is_set_later, places_of
+from torch_impl.doctor.state import Held, Search
 from torch_impl.doctor.words import fragile, stale
 
 Optimizers = torch.optim.Optimizer | Sequence[torch.optim.Optimizer] | None
@@ -82,7 +83,7 @@ def _judged(held: Held, names: Names) -> Finding | None:
     if own:
         return stale(held, names, params, outcome_of(graph, _all_edges(graph, own), retain=False))
     lonely = held.how in ("attribute", "buffer") and isinstance(held.owner, nn.Module)
-    return unregistered_at(held, names) if lonely and isinstance(edges[0].leaf, nn.Parameter) else None
+    return unregistered_at(held, names) if lonely and all(is_lost(edge.leaf) for edge in edges) else None
 
 
 def _all_edges(graph: Graph, own: list[Edge]) -> list[Edge]:
@@ -99,6 +100,8 @@ def is_renewed(held: Held, names: Names) -> bool:
         return True
     if held.how in ("closure", "global"):
         return "[" in held.attr.partition(" (closure")[2] if held.how == "closure" else "[" in held.below
+    if held.inner is not None and is_set_later(*held.inner):
+        return True
     owner = held.owner if isinstance(held.owner, type) else type(held.owner)
     born = born_with(owner)
     places = [place for place in places_of(held, names.model) if not is_constant(place)]

@@ -75,7 +75,8 @@ def class_node(kind: type) -> ast.ClassDef | None:
 def functions_in(kind: type) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
     """(file, definition) of every method that a class has from files of the user."""
     for base in kind.__mro__:
-        if base.__module__.partition(".")[0] in ("torch", "builtins"):
+        theirs = base.__module__.partition(".")[0] in ("torch", "builtins")
+        if theirs and not base.__module__.startswith("torch.distributions"):
             continue
         node, file = class_node(base), file_of(base)
         for entry in node.body if node else ():
@@ -103,6 +104,17 @@ def born_with(kind: type) -> set[str]:
 def places_in_class(kind: type, attr: str) -> list[Place]:
     """Every place in a class where an attribute of this name is set, of any object."""
     return [place for file, function in functions_in(kind) for place in _places(function, attr, file, _attribute_named)]
+
+
+def is_set_later(kind: type, attr: str) -> bool:
+    """Whether objects of a class set an attribute of their own after they were made."""
+    born = born_with(kind)
+    return any(
+        place.function not in born
+        for file, function in functions_in(kind)
+        for place in _places(function, attr, file, _own_attribute_named)
+        if not is_constant(place)
+    )
 
 
 def places_in_function(code: types.CodeType, name: str) -> list[Place]:
@@ -133,6 +145,10 @@ def function_at(code: types.CodeType) -> ast.AST | None:
 
 def _attribute_named(target: ast.AST, name: str) -> bool:
     return isinstance(target, ast.Attribute) and target.attr == name
+
+
+def _own_attribute_named(target: ast.AST, name: str) -> bool:
+    return _attribute_named(target, name) and isinstance(target.value, ast.Name) and target.value.id == "self"  # type: ignore[attr-defined]
 
 
 def _variable_named(target: ast.AST, name: str) -> bool:

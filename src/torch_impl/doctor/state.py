@@ -2,7 +2,6 @@
 
 import functools
 import gc
-import sys
 import types
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
@@ -16,8 +15,8 @@ How = Literal["attribute", "buffer", "cache", "closure", "global", "local"]
 DEPTH = 6  # how far into objects that hold objects
 WIDTH = 200  # entries of one container that are looked at, from both ends
 MOST = 20_000  # objects of one examination
-_PLAIN = (str, bytes, bytearray, int, float, bool, complex, type(None), type, types.ModuleType, types.CodeType, torch.dtype)
-_FOREIGN = (
+PLAIN = (str, bytes, bytearray, int, float, bool, complex, type(None), type, types.ModuleType, types.CodeType, torch.dtype)
+FOREIGN = (
     "torch",
     "numpy",
     "isoparam",
@@ -30,7 +29,6 @@ _FOREIGN = (
     "logging",
     "threading",
 )
-_OURS = ("isoparam", "torch_impl")
 _SKIPPED = frozenset(
     (
         *("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set", "_is_full_backward_hook", "training"),
@@ -51,6 +49,7 @@ class Held(NamedTuple):
         owner: what has the root: a module or another object, a class, the code of a function, the path of a file.
         tensor: the tensor itself.
         below: what lies between root and tensor: ".scale", "[1]".
+        inner: class and attribute of the object in between that has the tensor, or its container.
     """
 
     attr: str
@@ -59,6 +58,7 @@ class Held(NamedTuple):
     owner: Any
     tensor: Array
     below: str = ""
+    inner: tuple[type, str] | None = None
 
 
 class Search:
@@ -67,21 +67,26 @@ class Search:
     def __init__(self, known: Iterable[int] = ()) -> None:
         self.seen: set[int] = set(known)
         self.left = MOST
+        self.inner: tuple[type, str] | None = None  # of the tensor found last: class and attribute around it
 
-    def within(self, value: Any, path: str, depth: int = DEPTH) -> Iterator[tuple[str, Array, How | None]]:
+    def within(
+        self, value: Any, path: str, depth: int = DEPTH, inner: tuple[type, str] | None = None
+    ) -> Iterator[tuple[str, Array, How | None]]:
         """(path, tensor, how if it is told by the way) of every tensor inside of a value."""
         if isinstance(value, Array):
+            self.inner = inner
             yield path, value, None
             return
-        if isinstance(value, _PLAIN) or depth < 0 or id(value) in self.seen or self.left <= 0:
+        if isinstance(value, PLAIN) or depth < 0 or id(value) in self.seen or self.left <= 0:
             return
         if isinstance(value, torch.optim.Optimizer):
             return
         self.seen.add(id(value))
         self.left -= 1
         for name, part, how in self._parts(value):
-            for inner, tensor, deeper in self.within(part, path + name, depth - 1):
-                yield inner, tensor, deeper or how
+            last = (type(value), name[1:]) if name.startswith(".") and not isinstance(value, tuple) else inner
+            for whole, tensor, deeper in self.within(part, path + name, depth - 1, last):
+                yield whole, tensor, deeper or how
 
     def _parts(self, value: Any) -> Iterator[tuple[str, Any, How | None]]:
         if isinstance(value, Mapping):
@@ -118,9 +123,9 @@ class Search:
         elif isinstance(value, property):
             yield from (("", function, None) for function in (value.fget, value.fset) if function is not None)
         elif isinstance(value, nn.Module):
-            yield from ((f".{name}", entry, None) for name, entry in _module_entries(value))
+            yield from ((f".{name}", entry, None) for name, entry in module_entries(value))
             yield from ((f".{name}", entry, None) for name, entry in value._modules.items())
-        elif not _is_foreign(type(value)):
+        elif not is_foreign(type(value)):
             yield from ((f".{name}", entry, None) for name, entry in _attributes(value))
 
     def _cached(self, wrapper: Any) -> Iterator[Any]:
@@ -167,7 +172,7 @@ def _some(entries: list[Any]) -> list[Any]:
 
 
 def _brief(key: Any) -> str:
-    text = repr(key) if isinstance(key, (*_PLAIN, tuple)) else f"<{type(key).__name__}>"
+    text = repr(key) if isinstance(key, (*PLAIN, tuple)) else f"<{type(key).__name__}>"
     return text if len(text) <= 40 else text[:37] + "..."
 
 
@@ -184,131 +189,20 @@ def _attributes(value: Any) -> Iterator[tuple[str, Any]]:
                     continue
 
 
-def _is_foreign(kind: type) -> bool:
+def is_foreign(kind: type) -> bool:
     """Whether the objects of a class are none of the user's; distributions of torch hold what the user gave them."""
     package = kind.__module__.partition(".")[0]
-    return package in _FOREIGN and not kind.__module__.startswith("torch.distributions")
+    return package in FOREIGN and not kind.__module__.startswith("torch.distributions")
 
 
-def _module_entries(module: nn.Module) -> Iterator[tuple[str, Any]]:
+def module_entries(module: nn.Module) -> Iterator[tuple[str, Any]]:
     """What a module keeps besides parameters and submodules."""
     for name, buffer in list(module._buffers.items()):
         if buffer is not None:
             yield name, buffer
     for name, value in list(vars(module).items()):
-        if name not in _SKIPPED and not isinstance(value, _PLAIN):
+        if name not in _SKIPPED and not isinstance(value, PLAIN):
             if name in ("_forward_hooks", "_forward_pre_hooks"):
                 yield from ((f"{name}[{index}]", hook) for index, hook in enumerate(value.values()) if hook is not None)
             else:
                 yield name, value
-
-
-class Parts:
-    """The modules of a model, listed once: that takes longer than to look into them.
-
-    Attributes:
-        model: the model.
-        modules: (dotted path, module) of each; none for an object that is no module.
-        ids: those of the modules.
-        kinds: their classes, or that of the object.
-    """
-
-    def __init__(self, model: Any) -> None:
-        self.model = model
-        self.modules = list(model.named_modules()) if isinstance(model, nn.Module) else []
-        self.ids = frozenset(id(module) for _, module in self.modules)
-        things = [module for _, module in self.modules] or ([] if model is None else [model])
-        self.kinds = list({type(thing): None for thing in things})
-
-
-def in_modules(parts: Parts, search: Search) -> Iterator[Held]:
-    """What the modules of a model keep, or an object that is no module."""
-    if not parts.modules:
-        for path, tensor, how in search.within(parts.model, ""):
-            yield Held(path.lstrip("."), how or "attribute", _root_of(path.lstrip(".")), parts.model, tensor, path)
-    for prefix, module in parts.modules:
-        before = f"{prefix}." if prefix else ""
-        for name, value in _module_entries(module):
-            if isinstance(value, nn.Module) and id(value) in search.seen:
-                continue
-            kind: How = "buffer" if name in module._buffers else "attribute"
-            for path, tensor, how in search.within(value, name):
-                yield Held(before + path, how or kind, name, module, tensor, path[len(name) :])
-
-
-def in_classes(parts: Parts, search: Search) -> Iterator[Held]:
-    """What the classes of a model keep: class attributes, lru_cache, decorators, and the globals of their files."""
-    files: dict[int, dict[str, Any]] = {}
-    for kind in parts.kinds:
-        for base in kind.__mro__:
-            if _is_foreign(base) or base is object or base.__module__ in ("builtins", "typing"):
-                continue
-            for name, value in list(vars(base).items()):
-                if isinstance(value, types.FunctionType):
-                    files.setdefault(id(value.__globals__), value.__globals__)
-                if name.startswith("__") and not isinstance(value, types.FunctionType):
-                    continue
-                for path, tensor, how in search.within(value, name):
-                    yield Held(path, how or "cache", name, base, tensor, path[len(name) :])
-    for variables in files.values():
-        yield from in_globals(variables, search)
-
-
-def in_globals(variables: dict[str, Any], search: Search) -> Iterator[Held]:
-    """What the variables of a file keep; its modules, classes and the functions of others are not entered."""
-    package = str(variables.get("__name__", "")).partition(".")[0]
-    if package in _FOREIGN or id(variables) in search.seen:
-        return
-    search.seen.add(id(variables))
-    for name, value in list(variables.items()):
-        if name.startswith("__") or isinstance(value, (*_PLAIN, nn.Module)) or _is_foreign_value(value):
-            continue
-        if isinstance(value, types.FunctionType) and value.__globals__ is not variables:
-            continue
-        for path, tensor, how in search.within(value, name):
-            yield Held(path, how or "global", name, str(variables.get("__file__", "")), tensor, path[len(name) :])
-
-
-def _is_foreign_value(value: Any) -> bool:
-    return not isinstance(value, Array) and _is_foreign(type(value))
-
-
-def in_frames(first: types.FrameType | None, search: Search, most: int = 12) -> Iterator[Held]:
-    """What the functions that are running keep in their variables, the innermost first."""
-    frame = first
-    while frame is not None and most > 0:
-        package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
-        if package not in _FOREIGN and package not in _OURS:
-            most -= 1
-            yield from in_frame(frame, search)
-        frame = frame.f_back
-
-
-def in_frame(frame: types.FrameType, search: Search) -> Iterator[Held]:
-    """What one function keeps in its variables, and its file."""
-    if frame.f_code.co_name != "<module>":
-        where = f" (local of {frame.f_code.co_name})"
-        for name, value in list(frame.f_locals.items()):
-            if isinstance(value, (*_PLAIN, nn.Module)) or _is_foreign_value(value):
-                continue
-            for path, tensor, how in search.within(value, name, depth=3):
-                yield Held(path + where, "cache" if how == "cache" else "local", name, frame.f_code, tensor, path[len(name) :])
-    yield from in_globals(frame.f_globals, search)
-
-
-def caller() -> types.FrameType | None:
-    """The innermost running frame that belongs neither to torch nor to the doctor."""
-    frame: types.FrameType | None = sys._getframe(1)
-    while frame is not None:
-        package = str(frame.f_globals.get("__name__", "")).partition(".")[0]
-        if package not in ("torch", *_OURS):
-            return frame
-        frame = frame.f_back
-    return None
-
-
-def _root_of(path: str) -> str:
-    for end, letter in enumerate(path):
-        if letter in ".[ (":
-            return path[:end] or path
-    return path

@@ -15,6 +15,7 @@ from torch_impl.doctor.ages import Ages
 from torch_impl.doctor.explain import explain_into
 from torch_impl.doctor.graph import Graph
 from torch_impl.doctor.growth import Growth
+from torch_impl.doctor.keeping import caller
 from torch_impl.doctor.look import Looker, outputs_of
 from torch_impl.doctor.names import Names
 from torch_impl.doctor.nobody import nobodys
@@ -22,7 +23,6 @@ from torch_impl.doctor.owners import optimizers_of
 from torch_impl.doctor.record import Record
 from torch_impl.doctor.scan import Optimizers, examine
 from torch_impl.doctor.severed import Severed, cut_anywhere, severed
-from torch_impl.doctor.state import caller
 from torch_impl.doctor.taps import Tap
 
 THOROUGH = 10  # steps of which every backward is looked at; afterwards those of every `SPARSE`th step

@@ -82,10 +82,8 @@ def is_carried(held: Held, names: Names) -> bool:
         return False
     reads_itself = held.root in re.findall(r"\w+", place.value) or place.kind == "augment"
     if isinstance(held.owner, types.CodeType) or place.function in born_with(type(held.owner)):
-        return reads_itself and held.how == "local"
-    return reads_itself or (
-        not place.guarded and not place.guarded and place.kind in ("assign", "mutate") and "[" not in held.below
-    )
+        return held.how == "local" and (reads_itself or place.kind == "mutate")
+    return reads_itself or (not place.guarded and place.kind in ("assign", "mutate") and "[" not in held.below)
 
 
 def kind_of(held: Held, place: Place | None) -> str:
