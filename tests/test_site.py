@@ -15,8 +15,8 @@ ROOT = Path(__file__).parent.parent
 # Modules, and tables that are read by their value.
 ELSEWHERE = {
     "isoparam": {"__version__", "borders", "errors", "parity", "problems", "sinks"},
-    "isoparam.torch": {"RULES"},
-    "isoparam.jax": {"RULES"},
+    "isoparam.torch": {"RULES", "doctor"},
+    "isoparam.jax": {"RULES", "doctor"},
     "isoparam.parity": {"BUDGETS", "SENSITIVE", "STAGES"},
 }
 PAGES = {

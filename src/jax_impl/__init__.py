@@ -7,7 +7,7 @@ from jax_impl import compose as _compose  # noqa: F401
 from jax_impl import contests as _contests  # noqa: F401  isoparam reaches these as attributes
 from jax_impl import correlation as _correlation  # noqa: F401
 from jax_impl import covariance as _covariance  # noqa: F401
-from jax_impl import doctor as doctor
+from jax_impl import doctor
 from jax_impl import exports as _exports  # noqa: F401
 from jax_impl import norms as _norms  # noqa: F401
 from jax_impl import pitfalls as _pitfalls  # noqa: F401
@@ -53,6 +53,7 @@ __all__ = [
     "constrain",
     "contains",
     "detach",
+    "doctor",
     "forward",
     "from_neutral",
     "import_state",

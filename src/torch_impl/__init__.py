@@ -7,7 +7,7 @@ from torch_impl import compose as _compose  # noqa: F401
 from torch_impl import contests as _contests  # noqa: F401  isoparam reaches these as attributes
 from torch_impl import correlation as _correlation  # noqa: F401
 from torch_impl import covariance as _covariance  # noqa: F401
-from torch_impl import doctor as doctor
+from torch_impl import doctor
 from torch_impl import exports as _exports  # noqa: F401
 from torch_impl import norms as _norms  # noqa: F401
 from torch_impl import pitfalls as _pitfalls  # noqa: F401
@@ -52,6 +52,7 @@ __all__ = [
     "constrain",
     "contains",
     "detach",
+    "doctor",
     "forward",
     "from_neutral",
     "import_state",
