@@ -48,17 +48,15 @@ def explain(exc: BaseException, model: Any = None) -> Diagnosis:
     Example:
         >>> import torch
         >>> from isoparam.torch import doctor
-        >>> raw = torch.nn.Parameter(torch.zeros(3))
-        >>> def train():
-        ...     x = torch.sigmoid(raw)
-        ...     for _ in range(2):
-        ...         x.sum().backward()
+        >>> model = torch.nn.Linear(1, 1)
+        >>> model.x = torch.sigmoid(model.weight)
         >>> try:
-        ...     train()
+        ...     for _ in range(2):
+        ...         model.x.sum().backward()
         ... except RuntimeError as error:
-        ...     found = doctor.explain(error)
-        >>> [(finding.kind, finding.attr) for finding in found]
-        [('stale-loop-invariant', 'x (local of train)')]
+        ...     found = doctor.explain(error, model)
+        >>> [(finding.kind, finding.attr, finding.params) for finding in found]
+        [('stale-attribute', 'Linear.x', ('weight',))]
     """
     frames = _frames(exc)
     model = _largest_module(frames) if model is None else model

@@ -186,15 +186,15 @@ def watch(model: Any = None, optimizer: Optimizers = None, *, steps: int | None 
     Example:
         >>> import torch
         >>> from isoparam.torch import doctor
-        >>> raw = torch.nn.Parameter(torch.zeros(3))
-        >>> optimizer = torch.optim.SGD([raw], lr=0.1)
-        >>> x = raw + 1
-        >>> with doctor.watch(None, optimizer) as found:
-        ...     for _ in range(2):
-        ...         x.sum().backward()
+        >>> model = torch.nn.Linear(1, 1)
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        >>> with doctor.watch(model, optimizer) as found:
+        ...     for step in range(2):
+        ...         model.x = model.weight + 1 if step == 0 else model.x
+        ...         (model.x + model.bias).sum().backward()
         ...         optimizer.step()
-        >>> [finding.kind for finding in found]
-        ['stale-value']
+        >>> [(finding.kind, finding.attr, finding.outcome[:17]) for finding in found]
+        [('stale-attribute', 'Linear.x', 'frozen in silence')]
     """
     return Watch(model, optimizer, steps=steps)
 
