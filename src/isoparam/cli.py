@@ -37,10 +37,22 @@ app = typer.Typer(
 def main() -> None:
     """Run the command line; an error of isoparam is one message and exit code 2."""
     try:
+        if sys.argv[1:3] == ["doctor", "run"]:  # what follows is the script's own, options too
+            sys.exit(run_under_doctor(sys.argv[3:]))
         app(prog_name="isoparam")
     except IsoparamError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(REFUSED)
+
+
+def run_under_doctor(words: list[str]) -> int:
+    """`isoparam doctor run SCRIPT [ARGUMENTS]...`: the script's exit code."""
+    from isoparam.diagnosis.running import run_script
+
+    if not words or words[0] in ("-h", "--help"):
+        typer.echo("Usage: isoparam doctor run SCRIPT [ARGUMENTS]...\n\n  Run a script; report what the doctor saw to stderr.")
+        return 0 if words else REFUSED
+    return run_script(words[0], words[1:])
 
 
 @contextmanager

@@ -8,6 +8,23 @@ from isoparam.diagnosis.rules import rule_of
 
 
 @dataclass(frozen=True)
+class History:
+    """How far a parameter and what is used in its place have come apart, step by step.
+
+    Attributes:
+        entry: what is followed: "mean of w", "w[0]".
+        steps: numbers of the steps or calls.
+        fresh: what the parameter says.
+        used: what was used.
+    """
+
+    entry: str
+    steps: tuple[int, ...]
+    fresh: tuple[float, ...]
+    used: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Finding:
     """One mistake, where it was made, what it leads to and what to write instead.
 
@@ -22,6 +39,7 @@ class Finding:
         outcome: what will happen: "raises at step 2", "frozen in silence", ...
         path: operations from the loss back to the stale value, where a graph was seen.
         column: column of the line, from 1; 0 where it is not known.
+        history: how the value came apart from its parameter, where that was followed.
     """
 
     kind: str
@@ -34,6 +52,7 @@ class Finding:
     outcome: str
     path: tuple[str, ...] = ()
     column: int = 0
+    history: History | None = field(default=None, compare=False)
 
     @property
     def rule(self) -> str:

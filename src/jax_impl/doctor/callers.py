@@ -3,18 +3,19 @@
 import sys
 import sysconfig
 from collections.abc import Iterator
+from os import sep
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
-_OURS = str(Path(__file__).parent)
+_OURS = tuple(f"{Path(__file__).parents[2] / name}{sep}" for name in ("isoparam", "jax_impl", "torch_impl"))
 _INSTALLED = tuple({str(Path(sysconfig.get_path(name))) for name in ("purelib", "platlib", "stdlib", "platstdlib")})
 _MOST = 12
 
 
 def is_users(file: str) -> bool:
     """Whether a file is the user's own code."""
-    return not file.startswith(("<frozen", _OURS)) and not file.startswith(_INSTALLED) and "site-packages" not in file
+    return not file.startswith(("<frozen", *_OURS)) and not file.startswith(_INSTALLED) and "site-packages" not in file
 
 
 def user_frames() -> Iterator[FrameType]:

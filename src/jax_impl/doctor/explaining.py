@@ -17,7 +17,7 @@ from jax_impl.doctor.callers import is_users, raised_through, user_frames, varia
 from jax_impl.doctor.places import holders
 
 _CREATED = re.compile(r"created on line\s+(\S+?):(\d+)")
-_TRACED = re.compile(r"was (?:tracing|being traced when the value leaked was)\s*(?:the function )?(\S+) at (\S+?):(\d+)")
+_TRACED = re.compile(r"being traced when the value leaked was (\S+) at ")
 _TRACING = re.compile(r"while tracing the function (\S+) at (\S+?):(\d+) for (\w+)")
 _ARGUMENT = re.compile(r"depends on the values? of the arguments? (.+?)\.?\s*(?:\n|$)")
 _NOT_CONCRETE = (

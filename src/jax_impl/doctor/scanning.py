@@ -1,7 +1,6 @@
 """`scan`: look at a loss and its parameters before training."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -160,9 +159,14 @@ def unique(found: Sequence[Finding]) -> list[Finding]:
     kept: dict[tuple[str, str, tuple[str, ...]], Finding] = {}
     for finding in found:
         key = (finding.kind, finding.attr, finding.params)
-        if key not in kept or (finding.path and not kept[key].path):
-            kept[key] = replace(finding)
+        if key not in kept or _says_more(finding, kept[key]):
+            kept[key] = finding
     return list(kept.values())
+
+
+def _says_more(new: Finding, old: Finding) -> bool:
+    lengths = [len(finding.history.steps) if finding.history else 0 for finding in (new, old)]
+    return lengths[0] > lengths[1] or (bool(new.path) and not old.path)
 
 
 def _first_line(error: BaseException) -> str:

@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from isoparam.diagnosis import Finding
+from isoparam.diagnosis import Finding, History
 from jax_impl.doctor.callers import user_frames, variables
 from jax_impl.doctor.leaves import is_kept
 from jax_impl.doctor.places import holders, is_array, label, source
 from jax_impl.doctor.reach import constants
-from jax_impl.doctor.tracing import split_place, where
+from jax_impl.doctor.tracing import Trace, split_place, where
 
 STALE = "updates do not reach it, in silence"
 _MEANT = frozenset(
@@ -47,12 +47,14 @@ class Held:
         place: "file:line" of the operation that reads it.
         inside: where the function itself keeps it: closure, global, partial, attribute of self.
         outside: where a caller kept it: (identity of the frame, name of the variable).
+        drift: (number of the call, mean of what is there by now).
     """
 
     value: Any
     place: str
     inside: tuple[str, ...]
     outside: tuple[tuple[int, str], ...]
+    drift: list[tuple[int, float]] = field(default_factory=list)
 
 
 @dataclass
@@ -98,7 +100,7 @@ def replaced(jitted: Any, known: Program, args: Sequence[Any], kwargs: dict[str,
             new = [(path, now[path]) for path in held.inside if path in now]
             gone = all(value is not held.value for _, value in new)
             if new and gone and _is_alike(new[0][1], held.value):
-                yield stale_program(jitted, held, new[0][0])
+                yield stale_program(jitted, held, new[0][0], known, new[0][1])
                 continue
         if around is None:
             around = {(id(frame), name): value for frame in user_frames() for name, value in _around(frame)}
@@ -106,11 +108,23 @@ def replaced(jitted: Any, known: Program, args: Sequence[Any], kwargs: dict[str,
             later = [(name, around[frame, name]) for frame, name in held.outside if (frame, name) in around]
             moved = [(name, value) for name, value in later if value is not held.value and _is_alike(value, held.value)]
             if moved and len(moved) == len(later) and not any(id(value) in given for _, value in moved):
-                yield stale_program(jitted, held, moved[0][0])
+                yield stale_program(jitted, held, moved[0][0], known, moved[0][1])
 
 
-def stale_program(jitted: Any, held: Held, name: str) -> Finding:
-    """A compiled function that still uses the array which `name` held when it was traced."""
+def stale_program(jitted: Any, held: Held, name: str, known: Program, now: Any) -> Finding:
+    """A compiled function that still uses the array which `name` held when it was traced.
+
+    Args:
+        jitted: the function.
+        held: the array.
+        name: where it was.
+        known: what it runs.
+        now: what is there by now.
+    """
+    was = _mean(held.value)
+    held.drift = held.drift or [(0, was)]
+    held.drift.append((known.calls, _mean(now)))
+    steps, fresh = zip(*held.drift, strict=True)
     caller = label(jitted)
     file, line = split_place(held.place)
     if not file:
@@ -122,7 +136,33 @@ def stale_program(jitted: Any, held: Held, name: str) -> Finding:
     parameter = name.replace("['", ".").replace("']", "").removeprefix("self.")
     taken, short = name.split("[")[0].split(".")[0], caller.rpartition(".")[2]
     fix = f"take {taken} as an argument of {short}, and pass the current one at each call"
-    return Finding("jit-captured-param", f"{caller} ({name})", (parameter,), file, line, message, fix, STALE)
+    history = History(f"mean of {parameter}", steps, fresh, (was,) * len(steps))
+    attr = f"{caller} ({name})"
+    return Finding(
+        "jit-captured-param",
+        attr,
+        (parameter,),
+        file,
+        line,
+        message,
+        fix,
+        STALE,
+        _way(known.closed, held.value),
+        history=history,
+    )
+
+
+def _way(closed: Any, value: Any) -> tuple[str, ...]:
+    """Operations from what the function returns back to one of its constants."""
+    constants_at = [var for var, each in zip(closed.jaxpr.constvars, closed.consts, strict=True) if each is value]
+    names = Trace(closed, (True,) * len(closed.jaxpr.outvars), 0).path(
+        lambda var: var is value or any(var is each for each in constants_at)
+    )
+    return ("output", *names[1:]) if names else ()
+
+
+def _mean(value: Any) -> float:
+    return float(np.mean(np.asarray(value, dtype=np.float64))) if np.size(value) else 0.0
 
 
 def roots(jitted: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Callable[..., Any] | list[Any]:
