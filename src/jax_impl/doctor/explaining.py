@@ -164,7 +164,7 @@ def _not_concrete(error: BaseException, frames: list[Spot]) -> Finding:
     tracing, argument = _TRACING.search(text), _ARGUMENT.search(text)
     function = tracing.group(1) if tracing else "the traced function"
     transform = tracing.group(4) if tracing else "jit"
-    attr = argument.group(1) if argument else function
+    attr = argument.group(1) if argument else function if tracing else source or function
     message = (
         f"`{source}` needs the number itself, and while {transform} traces {function} there is none yet: "
         f"the value depends on {argument.group(1) if argument else 'an argument'}."
