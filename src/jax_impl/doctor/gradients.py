@@ -11,6 +11,7 @@ from flax import nnx
 from jax.core import Tracer
 
 from isoparam.diagnosis import Finding
+from jax_impl.doctor.callers import place as running_at
 from jax_impl.doctor.leaves import Leaves, is_number, leaves_of
 from jax_impl.doctor.scanning import unique
 from jax_impl.doctor.slots import Group, key_of, moved_in_run
@@ -73,17 +74,17 @@ class Gradients:
             kwargs: those by name.
         """
         first = argnums[0] if isinstance(argnums, tuple | list) else argnums
-        place, wrt = (first.argnum, first.filter) if isinstance(first, nnx.DiffState) else (first, None)
-        rest = [value for each, value in enumerate(args) if each != place]
+        number, wrt = (first.argnum, first.filter) if isinstance(first, nnx.DiffState) else (first, None)
+        rest = [value for each, value in enumerate(args) if each != number]
 
         def loss(given: Any, *others: Any, **named: Any) -> Any:
             them = list(others)
-            them.insert(place, given)
+            them.insert(number, given)
             return function(*them, **named)
 
-        self._take(function, loss, args[place], rest, kwargs, _names(function, len(args))[place], wrt)
+        self._take(function, loss, args[number], rest, kwargs, _names(function, len(args))[number], wrt)
         if not isinstance(first, nnx.DiffState):
-            self.extra.extend(overridden(args[place]))
+            self.extra.extend(overridden(args[number]))
 
     def _take(
         self, function: Any, loss: Any, params: Any, rest: Sequence[Any], kwargs: dict[str, Any], label: str, wrt: Any
@@ -95,6 +96,7 @@ class Gradients:
         key = key_of(params, leaves)
         group = self.groups.setdefault(key, Group(leaves))
         self.see(group, leaves)
+        group.repeat(function, [params, *rest, kwargs], running_at())
         self.just_traced.append(group)
         code = getattr(function, "__code__", None) or id(function)
         shapes = str(jax.tree.map(lambda value: (np.shape(value), str(getattr(value, "dtype", ""))), [rest, kwargs]))

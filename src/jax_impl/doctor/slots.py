@@ -13,8 +13,11 @@ from jax.core import Tracer
 from isoparam.diagnosis import Finding
 from jax_impl.doctor.callers import user_frames, variables
 from jax_impl.doctor.leaves import Leaves, attributes, is_number, is_transformation, moved_by
+from jax_impl.doctor.places import label
 from jax_impl.doctor.scanning import examine
 from jax_impl.doctor.tracing import Trace
+
+REPEATED = 3  # equal gradients in a row that make a loop which does not train
 
 
 @dataclass
@@ -32,6 +35,8 @@ class Group:
         changed: leaves whose numbers changed between calls.
         calls: how many gradients were taken.
         kept: leaves that an optimizer in sight does not move.
+        stuck: (place, loss, names) of gradients that repeat themselves.
+        same: (place, arguments, how often in a row with these very arguments) of the last gradient.
         alive: the last values, held so that no other array gets their identity.
     """
 
@@ -45,6 +50,8 @@ class Group:
     changed: set[int] = field(default_factory=set)
     calls: int = 0
     kept: set[int] = field(default_factory=set)
+    same: tuple[tuple[str, int], list[Any], int] = (("", 0), [], 0)
+    stuck: tuple[tuple[str, int], str, tuple[str, ...]] | None = None
     alive: deque[tuple[Any, ...]] = field(default_factory=lambda: deque(maxlen=4))
 
     def see(self, values: Sequence[Any], numbers: Sequence[Any]) -> tuple[Any, ...] | None:
@@ -73,6 +80,36 @@ class Group:
         self.seen, self.last = after, tuple(numbers)
         return before if replaced else None
 
+    def repeat(self, function: Any, args: Sequence[Any], place: tuple[str, int]) -> None:
+        """Count gradients that are taken again of the same numbers at the same place: nothing came of the one before.
+
+        Args:
+            function: the loss.
+            args: all arguments, parameters too.
+            place: of the call.
+        """
+        leaves = jax.tree.leaves(args)
+        if any(isinstance(leaf, Tracer) for leaf in leaves):
+            return
+        before, old_leaves, count = self.same
+        again = before == place and len(old_leaves) == len(leaves)
+        again = again and all(_is_the_same(old, new) for old, new in zip(old_leaves, leaves, strict=True))
+        self.same = place, leaves, (count + 1 if again else 1)
+        if self.same[2] >= REPEATED:
+            self.stuck = place, label(function), tuple(self.leaves.names)
+
+    def _stuck(self) -> list[Finding]:
+        """A loop that takes one and the same gradient, to the end of the run."""
+        if self.stuck is None or self.same[2] < REPEATED:
+            return []
+        (file, line), name, params = self.stuck
+        message = (
+            f"the gradient of {name} was taken {self.same[2]} times in a row at the very same parameters and data: "
+            "whatever was made of it did not become the parameters."
+        )
+        fix = "params = update(params, gradient): keep what the update returns, and take the next gradient there"
+        return [Finding("dropped-update", name, params, file, line, message, fix, "nothing trains, in silence")]
+
     def findings(self) -> list[Finding]:
         """What all calls together say."""
         if not self.traces:
@@ -80,7 +117,7 @@ class Group:
         excused = self.still | self.changed | self.kept
         moved = [any(traced.moved[place] for traced in self.traces) for place in range(len(self.leaves.names))]
         trained = tuple(trains and (moved[place] or place not in excused) for place, trains in enumerate(self.leaves.trained))
-        found = []
+        found = self._stuck()
         for numbers in (self.first, self.last) if self.last is not self.first else (self.first,):
             leaves = self.leaves if numbers is None else _with(self.leaves, numbers)
             found.extend(examine(self.losses, self.traces, _restricted(leaves, trained)))
@@ -112,6 +149,10 @@ def _parts(owner: Any) -> list[Any]:
     if isinstance(owner, dict):
         return list(owner.values())[:50]
     return [value for _, value in attributes(owner)]
+
+
+def _is_the_same(old: Any, new: Any) -> bool:
+    return old is new or (isinstance(old, bool | int | float | complex) and type(old) is type(new) and old == new)
 
 
 def _differ(old: Any, new: Any) -> bool:

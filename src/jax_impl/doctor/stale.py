@@ -1,5 +1,6 @@
 """Compiled functions that go on with an array which was replaced: what they hold, and where it came from."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,30 +12,16 @@ from jax.core import Tracer
 
 from isoparam.diagnosis import Finding, History
 from jax_impl.doctor.callers import user_frames, variables
-from jax_impl.doctor.leaves import is_kept
 from jax_impl.doctor.places import holders, is_array, label, source
 from jax_impl.doctor.reach import constants
 from jax_impl.doctor.tracing import Trace, split_place, where
 
 STALE = "updates do not reach it, in silence"
 _MEANT = frozenset(
-    [
-        "initial",
-        "init",
-        "baseline",
-        "before",
-        "first",
-        "start",
-        "snapshot",
-        "best",
-        "previous",
-        "prev",
-        "prior",
-        "backup",
-        "original",
-        "copy",
-        "saved",
-    ]
+    """
+    initial init baseline before first start snapshot best previous prev prior backup original copy saved
+    teacher target targets frozen fixed ema polyak slow average averaged reference ref anchor old
+    """.split()  # noqa: SIM905
 )
 
 
@@ -218,5 +205,5 @@ def _is_meant(jitted: Any, held: Held) -> bool:
     names = [label(jitted), *(name for _, name in held.outside), *held.inside]
     for frame in user_frames():
         names.extend(name for name, value in variables(frame).items() if value is jitted)
-    words = {word for name in names for word in name.replace(".", "_").replace("[", "_").lower().split("_")}
-    return bool(words & _MEANT) or any(is_kept(name) for name in names)
+    words = {word for name in names for word in re.split(r"[^a-z]+", name.lower())}
+    return bool(words & _MEANT)
