@@ -1,4 +1,4 @@
-"""The command line: `isoparam train | parity | problems | ...`. What a command needs is imported when it runs."""
+"""The command line: `isoparam train | parity | problems | doctor | ...`. What a command needs is imported when it runs."""
 
 import json
 import sys
@@ -14,6 +14,7 @@ import typer
 
 from isoparam.errors import Interrupted, IsoparamError, SpecError
 from isoparam.files import check_files, write
+from isoparam.lint.command import doctor
 from isoparam.version import __version__
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: half the time, and the same without a terminal
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+app.command()(doctor)
 
 
 def main() -> None:

@@ -85,6 +85,7 @@ RULES: tuple[Rule, ...] = (
         "two parameters that are meant to be one are made equal once",
         "they part at the first update, in silence",
         ("lint",),
+        default=False,
     ),
     Rule(
         "SG108",

@@ -23,7 +23,6 @@ from isoparam.lint.values import (
     Wrapped,
     const,
     label_of,
-    path_of,
 )
 
 
@@ -117,7 +116,11 @@ class Attributes(State):
         if "cached_property" in func.marks:
             self.put(value.attrs, name, result)
             decorators = func.node.decorator_list
-            self.put(value.sites, name, self.site(decorators[0] if decorators else func.node)._replace(phase="cache", file=func.module.path))
+            self.put(
+                value.sites,
+                name,
+                self.site(decorators[0] if decorators else func.node)._replace(phase="cache", file=func.module.path),
+            )
         return result
 
     def class_value(self, info: ClassInfo, name: str, expr: ast.expr | None) -> Value:
@@ -191,7 +194,9 @@ class Attributes(State):
         if isinstance(value, Data):
             if not value.deps and value.param is None and not value.cuts and value.maps == ():
                 inner, key = value.token, self.token(index)
-                result = Data(value.sort if value.sort == "tensor" else "unknown", token=("item", inner, key) if inner and key else None)
+                result = Data(
+                    value.sort if value.sort == "tensor" else "unknown", token=("item", inner, key) if inner and key else None
+                )
                 result.tracer = value.tracer
                 return result
             result = self.derive([value], node)
@@ -303,7 +308,13 @@ class Attributes(State):
         if param.stepped or self.phase != "init":
             self.put_step(param)
         sources = [each for each in self.cuts(value) if each is not param and each.trainable]
-        if self.phase == "init" and param.trainable and len(sources) == 1 and isinstance(value, Data) and not set(value.maps) - {"clone", "copy", "detach"}:
+        if (
+            self.phase == "init"
+            and param.trainable
+            and len(sources) == 1
+            and isinstance(value, Data)
+            and not set(value.maps) - {"clone", "copy", "detach"}
+        ):
             self.found.append(Found("tied-by-value", param.name, (sources[0].name,), self.site(), ""))
 
     def put_step(self, param: Param) -> None:
@@ -391,17 +402,10 @@ class _Named(Data):
 
 Named = _Named
 _OBJECT_METHODS = frozenset(
-    "parameters named_parameters children named_children modules named_modules state_dict load_state_dict to cuda cpu float "
-    "double half train eval requires_grad_ apply zero_grad register_buffer register_parameter register_module add_module "
-    "buffers named_buffers register_forward_pre_hook register_forward_hook register_full_backward_hook type share_memory "
-    "get_parameter get_submodule bfloat16 compile log log_dict manual_backward optimizers init apply param variable put_variable "
-    "sow replace bind save_hyperparameters lr_schedulers __class__ items keys values __dict__ _buffers _parameters _modules "
-    "register_load_state_dict_pre_hook _register_load_state_dict_pre_hook _register_state_dict_hook get_buffer "
-    "register_state_dict_pre_hook named_priors register_prior register_constraint forward __call__ extra_repr".split()
+    ["parameters", "named_parameters", "children", "named_children", "modules", "named_modules", "state_dict", "load_state_dict", "to", "cuda", "cpu", "float", "double", "half", "train", "eval", "requires_grad_", "apply", "zero_grad", "register_buffer", "register_parameter", "register_module", "add_module", "buffers", "named_buffers", "register_forward_pre_hook", "register_forward_hook", "register_full_backward_hook", "type", "share_memory", "get_parameter", "get_submodule", "bfloat16", "compile", "log", "log_dict", "manual_backward", "optimizers", "init", "apply", "param", "variable", "put_variable", "sow", "replace", "bind", "save_hyperparameters", "lr_schedulers", "__class__", "items", "keys", "values", "__dict__", "_buffers", "_parameters", "_modules", "register_load_state_dict_pre_hook", "_register_load_state_dict_pre_hook", "_register_state_dict_hook", "get_buffer", "register_state_dict_pre_hook", "named_priors", "register_prior", "register_constraint", "forward", "__call__", "extra_repr"]
 )
 _HELD_ATTRS = frozenset(
-    "mean stddev variance scale loc covariance_matrix scale_tril precision_matrix probs logits base_dist weight mode "
-    "concentration rate df".split()
+    ["mean", "stddev", "variance", "scale", "loc", "covariance_matrix", "scale_tril", "precision_matrix", "probs", "logits", "base_dist", "weight", "mode", "concentration", "rate", "df"]
 )
 
 

@@ -68,7 +68,9 @@ class Calls(Statements):
         if func.bound is not None:
             args = [func.bound, *args]
         if "cache" in func.marks:
-            key = tuple(self.token(value) for value in args) + tuple((name, self.token(value)) for name, value in kwargs.items())
+            key = tuple(self.token(value) for value in args) + tuple(
+                (name, self.token(value)) for name, value in kwargs.items()
+            )
             owner = func.memo if func.memo is not None else func
             if key in owner.cache:
                 site = self.decorator_site(func)
@@ -80,7 +82,10 @@ class Calls(Statements):
 
     def enter_function(self, func: Func, args: list[Value], kwargs: dict[str, Value], node: ast.AST) -> Value:
         """Run the body in a scope of its own."""
-        if len(self.frames) > DEPTH or sum(frame.func is not None and frame.func.node is func.node for frame in self.frames) > 1:
+        if (
+            len(self.frames) > DEPTH
+            or sum(frame.func is not None and frame.func.node is func.node for frame in self.frames) > 1
+        ):
             return self.derive([value for value in args if isinstance(value, Data)], node)
         self.spend()
         self.visited.add(id(func.node))
@@ -113,7 +118,11 @@ class Calls(Statements):
     def decorator_site(self, func: Func) -> Site | None:
         """Where the first decorator of a function stands."""
         decorators = getattr(func.node, "decorator_list", ())
-        return Site(func.module.path, decorators[0].lineno, decorators[0].col_offset + 1, "cache", id(func.node)) if decorators else None
+        return (
+            Site(func.module.path, decorators[0].lineno, decorators[0].col_offset + 1, "cache", id(func.node))
+            if decorators
+            else None
+        )
 
     def returned(self, frame: Frame) -> Value:
         """What a function gives back, by any of its ways."""
@@ -162,7 +171,11 @@ class Calls(Statements):
         defaults = zip(reversed(names), reversed(spec.defaults), strict=False)
         for name, default in (*defaults, *((a.arg, d) for a, d in zip(spec.kwonlyargs, spec.kw_defaults, strict=True))):
             if name not in bound and default is not None:
-                bound[name] = self.evaluate(default) if isinstance(default, ast.Constant) and not isinstance(default.value, bool) else UNKNOWN
+                bound[name] = (
+                    self.evaluate(default)
+                    if isinstance(default, ast.Constant) and not isinstance(default.value, bool)
+                    else UNKNOWN
+                )
         for name in allowed:
             if name not in bound:
                 bound[name] = Data("unknown", token=("arg", name))
@@ -386,4 +399,4 @@ _OWNED = {
     "MultiheadAttention": ("in_proj_weight", "in_proj_bias"),
 }
 _PAIRS = {"LSTM", "GRU", "RNN", "LSTMCell", "MultiheadAttention"}
-__all__ = ["Calls", "Found", "NO_DEPS", "Optim"]
+__all__ = ["NO_DEPS", "Calls", "Found", "Optim"]

@@ -13,7 +13,9 @@ from isoparam.lint.sources import Source, find, parse, read
 from isoparam.lint.suppress import suppressed
 
 
-def check(paths: Sequence[str | Path], *, select: Sequence[str] = (), ignore: Sequence[str] = (), exclude: Sequence[str] = ()) -> Diagnosis:
+def check(
+    paths: Sequence[str | Path], *, select: Sequence[str] = (), ignore: Sequence[str] = (), exclude: Sequence[str] = ()
+) -> Diagnosis:
     """Look for stale graphs in the text of files; none of it is imported.
 
     Args:

@@ -15,7 +15,17 @@ _GENERIC = {
     "parameters", "named_parameters", "train", "eval", "zero_grad", "state_dict", "load_state_dict", "to", "cuda", "forward",
     "cpu", "modules", "children", "requires_grad_", "apply", "training", "double", "float", "half", "init", "__class__",
 }  # fmt: skip
-_HOOKS = {"__repr__", "extra_repr", "__str__", "__getstate__", "__setstate__", "__del__", "__deepcopy__", "__reduce__", "__getattr__"}
+_HOOKS = {
+    "__repr__",
+    "extra_repr",
+    "__str__",
+    "__getstate__",
+    "__setstate__",
+    "__del__",
+    "__deepcopy__",
+    "__reduce__",
+    "__getattr__",
+}
 
 
 class Run:
@@ -47,8 +57,26 @@ class Machine(Tracing):
     def module_env(self, module: Any) -> Env | None:
         if module.env is None:
             module.env = Env("module", None)
-            kept = self.grad, self.phase, self.tracing, self.depth, self.starts, self.logging, self.missing, self.contexts, self.left
-            self.grad, self.phase, self.tracing, self.depth, self.starts, self.logging, self.missing = True, "import", [], [], [], 0, False
+            kept = (
+                self.grad,
+                self.phase,
+                self.tracing,
+                self.depth,
+                self.starts,
+                self.logging,
+                self.missing,
+                self.contexts,
+                self.left,
+            )
+            self.grad, self.phase, self.tracing, self.depth, self.starts, self.logging, self.missing = (
+                True,
+                "import",
+                [],
+                [],
+                [],
+                0,
+                False,
+            )
             self.contexts, self.left = [], BUDGET
             self.frames.append(Frame(module.env, module, None))
             try:
@@ -61,7 +89,17 @@ class Machine(Tracing):
                 self.notes.append(f"{module.path}: too long to be followed to its end")
             finally:
                 self.frames.pop()
-                self.grad, self.phase, self.tracing, self.depth, self.starts, self.logging, self.missing, self.contexts, self.left = kept
+                (
+                    self.grad,
+                    self.phase,
+                    self.tracing,
+                    self.depth,
+                    self.starts,
+                    self.logging,
+                    self.missing,
+                    self.contexts,
+                    self.left,
+                ) = kept
         return module.env
 
     def hoist(self, module: Module) -> None:
@@ -100,7 +138,9 @@ class Machine(Tracing):
             self.uses = [use for use in self.uses if use.how == "backward"]
         except Exception as error:  # what it cannot follow must not hide what it found elsewhere
             place = self.frame.stmt
-            self.notes.append(f"{self.frame.module.path}:{place.lineno if place else 1}: not followed ({type(error).__name__}: {error})")
+            self.notes.append(
+                f"{self.frame.module.path}:{place.lineno if place else 1}: not followed ({type(error).__name__}: {error})"
+            )
         finally:
             del self.frames[depth - 1 :]
             self.log.clear()
@@ -172,7 +212,11 @@ class Machine(Tracing):
         """The class of the project that an argument must be of."""
         if arg.annotation is not None:
             node = arg.annotation
-            full = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else self.project.dotted(node, module)
+            full = (
+                node.value
+                if isinstance(node, ast.Constant) and isinstance(node.value, str)
+                else self.project.dotted(node, module)
+            )
             info = self.project.find_class(full, module) if full else None
             return info if info is not None and info.kind in ("torch", "nnx") else None
         specific = asked - _GENERIC
@@ -183,7 +227,12 @@ class Machine(Tracing):
         if arg.arg not in _MODEL_NAMES and not called:
             return None
         if len(near) > 1:
-            used = {node.func.id for info in near for node in ast.walk(info.node) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+            used = {
+                node.func.id
+                for info in near
+                for node in ast.walk(info.node)
+                if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+            }
             near = [info for info in near if info.name not in used]
         return near[0] if len(near) == 1 and arg.arg in _MODEL_NAMES else None
 

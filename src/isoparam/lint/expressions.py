@@ -9,9 +9,7 @@ from isoparam.lint.project import normal
 from isoparam.lint.values import NONE, UNKNOWN, Box, Cls, Data, Env, Func, Lib, Obj, Optim, Token, Value, const
 
 _BUILTINS = frozenset(
-    "abs all any bool bytes callable complex dict dir enumerate filter float format frozenset getattr hasattr hash id int "
-    "isinstance issubclass iter len list map max min next object open pow print property range repr reversed round set setattr "
-    "slice sorted staticmethod str sum super tuple type vars zip delattr classmethod locals globals input divmod".split()
+    ["abs", "all", "any", "bool", "bytes", "callable", "complex", "dict", "dir", "enumerate", "filter", "float", "format", "frozenset", "getattr", "hasattr", "hash", "id", "int", "isinstance", "issubclass", "iter", "len", "list", "map", "max", "min", "next", "object", "open", "pow", "print", "property", "range", "repr", "reversed", "round", "set", "setattr", "slice", "sorted", "staticmethod", "str", "sum", "super", "tuple", "type", "vars", "zip", "delattr", "classmethod", "locals", "globals", "input", "divmod"]
 )
 
 
@@ -205,7 +203,9 @@ class Expressions(Attributes):
         """Whether a container has an entry."""
         if isinstance(box, Box):
             token = self.token(item)
-            if token is not None and (token in box.items or (box.kind != "dict" and token in map(self.token, box.items.values()))):
+            if token is not None and (
+                token in box.items or (box.kind != "dict" and token in map(self.token, box.items.values()))
+            ):
                 return True
             if box.rest is not None:
                 return True if token is None else None
@@ -352,7 +352,12 @@ def _clocked(token: Any) -> bool:
 
 
 def _fold(op: ast.operator, left: Any, right: Any) -> Value:
-    if isinstance(left, bool) or isinstance(right, bool) or not isinstance(left, (int, float)) or not isinstance(right, (int, float)):
+    if (
+        isinstance(left, bool)
+        or isinstance(right, bool)
+        or not isinstance(left, (int, float))
+        or not isinstance(right, (int, float))
+    ):
         return const(left + right) if isinstance(left, str) and isinstance(right, str) and isinstance(op, ast.Add) else UNKNOWN
     try:
         if isinstance(op, ast.Add):

@@ -63,7 +63,9 @@ def _visit(root: ast.AST, names: Names, function: str, info: ClassInfo | None, m
                 if func.attr in ("clear", "pop") and isinstance(func.value, ast.Attribute):
                     _stored(func.value, names, function, info)
                 if func.attr[:1].isupper() and "optim" in ast.dump(func.value):
-                    names.optimized.update(part.attr for arg in node.args for part in ast.walk(arg) if isinstance(part, ast.Attribute))  # type: ignore[attr-defined]
+                    names.optimized.update(
+                        part.attr for arg in node.args for part in ast.walk(arg) if isinstance(part, ast.Attribute)
+                    )  # type: ignore[attr-defined]
             elif isinstance(func, ast.Name):
                 names.called.setdefault(owner, set()).add(func.id)
         elif kind is ast.Attribute:

@@ -19,7 +19,9 @@ class Judge:
         self.findings: dict[tuple[str, str, int], Finding] = {}
         self.places: dict[tuple[str, int], str] = {}
 
-    def add(self, kind: str, attr: str, params: tuple[str, ...], site: Site, detail: str = "", column: int | None = None) -> None:
+    def add(
+        self, kind: str, attr: str, params: tuple[str, ...], site: Site, detail: str = "", column: int | None = None
+    ) -> None:
         """One mistake; at one place the first word about it counts."""
         names = tuple(dict.fromkeys(name for name in params if name))
         key = (kind, site.file, site.line)
@@ -30,7 +32,9 @@ class Judge:
             attr = self.findings[key].attr
         self.places[(site.file, site.line)] = kind
         message, fix, outcome = words.say(kind, attr, names, detail)
-        self.findings[key] = Finding(kind, attr, names, site.file, site.line, message, fix, outcome, column=column or site.column)
+        self.findings[key] = Finding(
+            kind, attr, names, site.file, site.line, message, fix, outcome, column=column or site.column
+        )
 
     # Functions
 
@@ -128,7 +132,7 @@ class Judge:
         for kept in looked.kept:
             if kept.sites.get(kept.attr, kept.site).phase == "init" and not self.taken_care(info, kept):
                 self.of_kept(info, kept)
-        for param, site in looked.run.severed:
+        for param, site in looked.severed:
             self.add("severed-gradient", _label(param), (param.name,), site)
 
     def of_kept(self, info: ClassInfo, kept: Kept) -> None:
@@ -190,7 +194,13 @@ class Judge:
         if attr in names.stores:
             return True
         for each in info.mro:
-            others = names.inner.get(id(each), {}).get(attr, set()) - {writer, "__init__", "forward", "__call__", "__post_init__"}
+            others = names.inner.get(id(each), {}).get(attr, set()) - {
+                writer,
+                "__init__",
+                "forward",
+                "__call__",
+                "__post_init__",
+            }
             for other in others:
                 if names.calls.get(other, set()) - {"__init__", writer} or not names.trains or other in ("train", "eval"):
                     return True

@@ -72,7 +72,9 @@ class Libraries(Calls):
             return self.torch_utils(full, last, args, kwargs, node)
         if full.startswith(("torch.distributions.", "torch.autocast", "torch.amp.", "torch.cuda.amp.", "torch.cpu.amp.")):
             return self.holder(full, args, kwargs, node)
-        if full.startswith("torch.nn.functional.") or (full.startswith("torch.") and full.count(".") == 1 and not last[:1].isupper()):
+        if full.startswith("torch.nn.functional.") or (
+            full.startswith("torch.") and full.count(".") == 1 and not last[:1].isupper()
+        ):
             return self.torch_function(full, last, args, kwargs, node)
         if full.startswith("torch.nn.") and last[:1].isupper():
             return self.torch_module(full, last, args, kwargs, node)
@@ -82,11 +84,17 @@ class Libraries(Calls):
             return NONE
         if full in ("torch.autograd.grad", "torch.autograd.backward"):
             return self.autograd(last, args, kwargs, node)
-        if full in ("torch.utils.checkpoint.checkpoint", "torch.func.functional_call", "torch.nn.utils.stateless.functional_call"):
+        if full in (
+            "torch.utils.checkpoint.checkpoint",
+            "torch.func.functional_call",
+            "torch.nn.utils.stateless.functional_call",
+        ):
             return self.call(args[0], args[1:] if last == "checkpoint" else args[2:], {}, node) if args else UNKNOWN
         if last[:1].isupper():
             return self.holder(full, args, kwargs, node)
-        if full.startswith(("torch.linalg.", "torch.fft.", "torch.special.", "torch.nn.", "torch.sparse.", "torch.autograd.functional.")):
+        if full.startswith(
+            ("torch.linalg.", "torch.fft.", "torch.special.", "torch.nn.", "torch.sparse.", "torch.autograd.functional.")
+        ):
             return self.derive(given, node, last)
         if full.startswith("torch.func.") or full in ("torch.vmap",):
             return self.derive([value for value in given if not isinstance(value, Func)], node)
@@ -132,7 +140,9 @@ class Libraries(Calls):
             func.marks |= {"no_grad"}
             return func
         del node
-        return Obj(lib="torch.no_grad" if not (args and isinstance(args[0], Data) and args[0].const is False) else "torch.enable_grad")
+        return Obj(
+            lib="torch.no_grad" if not (args and isinstance(args[0], Data) and args[0].const is False) else "torch.enable_grad"
+        )
 
     def torch_module(self, full: str, last: str, args: Args, kwargs: Named, node: ast.AST) -> Value:
         """A module of torch.nn."""
@@ -253,7 +263,11 @@ class Libraries(Calls):
         first = args[0] if args else UNKNOWN
         if name in library.CAST_BUILTINS:
             result = self.severed(args, node, "unknown")
-            return result if result.cuts else Data("unknown", token=("cast", name, self.token(first)) if self.token(first) else None)
+            return (
+                result
+                if result.cuts
+                else Data("unknown", token=("cast", name, self.token(first)) if self.token(first) else None)
+            )
         if name == "super":
             return self.parent(args)
         if name in ("getattr", "hasattr", "setattr", "delattr"):
@@ -302,7 +316,12 @@ class Libraries(Calls):
             return const(True) if kind.info in value.info.mro else UNKNOWN
         if isinstance(value, Data) and value.param is not None and isinstance(kind, Lib) and kind.name == "torch.nn.Parameter":
             return const(True)
-        if isinstance(value, Data) and value.sort in ("tensor", "param") and isinstance(kind, Lib) and kind.name == "torch.Tensor":
+        if (
+            isinstance(value, Data)
+            and value.sort in ("tensor", "param")
+            and isinstance(kind, Lib)
+            and kind.name == "torch.Tensor"
+        ):
             return const(True)
         return UNKNOWN
 
@@ -358,7 +377,10 @@ class Libraries(Calls):
     def paired(self, name: str, args: Args) -> Value:
         """Enumerate, zip."""
         if name == "enumerate":
-            return Box("list", [Box("tuple", [const(n), item]) for n, item in enumerate(self.iterate(args[0] if args else UNKNOWN)[:4])])
+            return Box(
+                "list",
+                [Box("tuple", [const(n), item]) for n, item in enumerate(self.iterate(args[0] if args else UNKNOWN)[:4])],
+            )
         rows = [self.iterate(value)[:4] for value in args]
         known = [len(row) for row, value in zip(rows, args, strict=True) if isinstance(value, Box)]
         count = min(known) if known else 2
@@ -367,7 +389,9 @@ class Libraries(Calls):
     def iterate(self, value: Value) -> list[Value]:
         if isinstance(value, Box):
             if value.kind == "dict":
-                return [Data("const", const=key[1]) if key[0] == "c" else UNKNOWN for key in value.items] or ([UNKNOWN] * 2 if value.rest else [])
+                return [Data("const", const=key[1]) if key[0] == "c" else UNKNOWN for key in value.items] or (
+                    [UNKNOWN] * 2 if value.rest else []
+                )
             found = value.all()
             if value.kind in ("ModuleDict", "ParameterDict"):
                 return [Data("const", const=key[1]) if key[0] == "c" else UNKNOWN for key in value.items]
@@ -398,7 +422,10 @@ class Libraries(Calls):
         if full == "collections.deque":
             return Box("list", self.iterate(first) if isinstance(first, Box) else [])
         if full.startswith("itertools."):
-            return Box("list", [item for value in args for item in self.iterate(value)] if full.endswith("chain") else [UNKNOWN, UNKNOWN])
+            return Box(
+                "list",
+                [item for value in args for item in self.iterate(value)] if full.endswith("chain") else [UNKNOWN, UNKNOWN],
+            )
         return UNKNOWN
 
     def partial(self, first: Value, args: Args, kwargs: Named, node: ast.AST) -> Value:

@@ -108,7 +108,13 @@ class Methods(Libraries):
             if _is_data(where) and self.phase != "init":
                 param.stepped = self.tick()
         sources = [param for value in others for param in self.cuts(value)]
-        if how == "copy_" and self.phase == "init" and len(owner.cuts) == 1 and len(sources) == 1 and sources[0] not in owner.cuts:
+        if (
+            how == "copy_"
+            and self.phase == "init"
+            and len(owner.cuts) == 1
+            and len(sources) == 1
+            and sources[0] not in owner.cuts
+        ):
             target = next(iter(owner.cuts))
             if target.trainable and sources[0].trainable and not any(isinstance(v, Data) and v.maps for v in others):
                 self.found.append(Found("tied-by-value", target.name, (sources[0].name,), self.site(), ""))
@@ -276,7 +282,13 @@ class Methods(Libraries):
             for param in self.params_of(of):
                 box.items[("c", param.name)] = self.severed([Data("param", param=param)])
             return box
-        items = of.attrs if isinstance(of, Obj) else {str(key[1]): item for key, item in of.items.items()} if isinstance(of, Box) else {}
+        items = (
+            of.attrs
+            if isinstance(of, Obj)
+            else {str(key[1]): item for key, item in of.items.items()}
+            if isinstance(of, Box)
+            else {}
+        )
         inner = [(key, item) for key, item in items.items() if isinstance(item, Obj)]
         if name.startswith("named_"):
             return Box("list", [Box("tuple", [const(key), item]) for key, item in inner])

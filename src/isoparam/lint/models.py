@@ -35,6 +35,7 @@ class Looked:
     methods: dict[int, str] = field(default_factory=dict)  # use -> method
     cached: set[tuple[int, str]] = field(default_factory=set)
     root: Obj | None = None
+    severed: list[tuple[Param, Site]] = field(default_factory=list)
 
 
 def look(machine: Machine, info: ClassInfo) -> Looked:
@@ -71,7 +72,11 @@ def _live(machine: Machine, info: ClassInfo, looked: Looked) -> None:
                     continue
             before = len(machine.uses)
             func = machine.bind(func, obj)
-            result = machine.call_function(func, [], {}, func.node) if name != "forward" else machine.call_object(obj, _given(func), {}, func.node)
+            result = (
+                machine.call_function(func, [], {}, func.node)
+                if name != "forward"
+                else machine.call_object(obj, _given(func), {}, func.node)
+            )
             machine.missing = False
             machine.frame.stmt = func.node
             machine.sink(result, "return", func.node)
@@ -93,7 +98,9 @@ def _given(func: Func) -> list[Value]:
 def _entries(info: ClassInfo) -> list[str]:
     names = dict.fromkeys(name for each in info.mro for name in each.methods)
     first = [name for name in ("forward", "__call__") if name in names]
-    rest = [name for name in names if name not in first and not (name.startswith("__") or name in _HOOKS or name.startswith("_"))]
+    rest = [
+        name for name in names if name not in first and not (name.startswith("__") or name in _HOOKS or name.startswith("_"))
+    ]
     return first + rest
 
 
@@ -115,7 +122,9 @@ def _worth_calling(machine: Machine, info: ClassInfo, looked: Looked) -> bool:
             if node.decorator_list and machine.marks(node, each.module) & {"cached_property", "cache", "no_grad"}:
                 return True
         text = each.module.source.text
-        if any(word in text for word in (".data", ".item()", ".detach()", "torch.tensor(", "float(", ".numpy()", "no_grad", "_(")):
+        if any(
+            word in text for word in (".data", ".item()", ".detach()", "torch.tensor(", "float(", ".numpy()", "no_grad", "_(")
+        ):
             return True
     return False
 
@@ -199,12 +208,18 @@ def _unregistered(machine: Machine, root: Obj, looked: Looked) -> None:
             continue
         if isinstance(value, Data) and value.param is not None and value.param.sort == "leaf" and value.param.trainable:
             _note(looked, root, name, site, "leaf", machine)
-        elif isinstance(value, Data) and value.deps and all(param.owner is None and not param.registered for param in value.deps):
+        elif (
+            isinstance(value, Data) and value.deps and all(param.owner is None and not param.registered for param in value.deps)
+        ):
             looked.kept = [kept for kept in looked.kept if kept.table is not root.attrs or kept.attr != name]
             _note(looked, root, name, site, "converted", machine)
         elif isinstance(value, Box) and value.kind in ("list", "tuple", "dict", "set"):
             inside = [param for item in value.all() for param in _members(machine, item)]
-            lost = [p for p in inside if p not in listed and p not in held and p.trainable and p.sort == "torch" and not _elsewhere(p, root)]
+            lost = [
+                p
+                for p in inside
+                if p not in listed and p not in held and p.trainable and p.sort == "torch" and not _elsewhere(p, root)
+            ]
             if lost and len(lost) == len(inside):
                 _note(looked, root, name, site, "container", machine)
 
@@ -250,7 +265,7 @@ def _cut_off(machine: Machine, info: ClassInfo, obj: Obj, outputs: list[tuple[st
     for param, site in machine.cuts(forward).items():
         own = isinstance(param.owner, Obj) and param.owner.info is not None and param.sort == "torch" and param.registered
         if own and param.trainable and param not in alive and not _updated_by_hand(machine, info, param.attr, written):
-            looked.run.severed.append((param, site))
+            looked.severed.append((param, site))
 
 
 def _updated_by_hand(machine: Machine, info: ClassInfo, attr: str, written: set[str]) -> bool:

@@ -39,7 +39,9 @@ class Module:
         for node in ast.walk(self.tree) if body is self.tree.body else ():
             if isinstance(node, ast.Import):
                 for alias in node.names:
-                    self.imports[alias.asname or alias.name.split(".")[0]] = alias.name if alias.asname else alias.name.split(".")[0]
+                    self.imports[alias.asname or alias.name.split(".")[0]] = (
+                        alias.name if alias.asname else alias.name.split(".")[0]
+                    )
             elif isinstance(node, ast.ImportFrom):
                 base = self._absolute(node)
                 for alias in node.names:
@@ -78,7 +80,9 @@ class ClassInfo:
         self.kind = ""  # torch, nnx, linen, eqx, struct, dataclass, "" for a plain class
         self.complete = True  # every base is known
 
-    def find(self, name: str, after: "ClassInfo | None" = None) -> "tuple[ClassInfo, ast.FunctionDef | ast.AsyncFunctionDef] | None":
+    def find(
+        self, name: str, after: "ClassInfo | None" = None
+    ) -> "tuple[ClassInfo, ast.FunctionDef | ast.AsyncFunctionDef] | None":
         """The method of a name, and the class that has it; only in the classes behind `after`."""
         start = self.mro.index(after) + 1 if after in self.mro else 0
         for info in self.mro[start:]:

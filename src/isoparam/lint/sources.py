@@ -11,7 +11,20 @@ from pathlib import Path
 from isoparam.errors import SpecError
 from isoparam.lint.library import RELEVANT
 
-SKIPPED = {".git", ".hg", ".venv", "venv", "__pycache__", "node_modules", ".tox", ".nox", ".mypy_cache", "build", "dist", ".eggs"}
+SKIPPED = {
+    ".git",
+    ".hg",
+    ".venv",
+    "venv",
+    "__pycache__",
+    "node_modules",
+    ".tox",
+    ".nox",
+    ".mypy_cache",
+    "build",
+    "dist",
+    ".eggs",
+}
 
 
 @dataclass

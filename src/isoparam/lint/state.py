@@ -5,7 +5,23 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from isoparam.lint.project import Module, Project
-from isoparam.lint.values import NO_DEPS, UNKNOWN, Box, Data, Dep, Deps, Env, Func, Holder, Obj, Optim, Param, Site, Value, const
+from isoparam.lint.values import (
+    NO_DEPS,
+    UNKNOWN,
+    Box,
+    Data,
+    Dep,
+    Deps,
+    Env,
+    Func,
+    Holder,
+    Obj,
+    Optim,
+    Param,
+    Site,
+    Value,
+    const,
+)
 
 DEPTH = 24  # calls within calls
 BUDGET = 60_000  # expressions per examined function
@@ -220,7 +236,9 @@ class State:
         result.maps = next((value.maps for value in values if isinstance(value, Data) and value.maps), ())
         return result
 
-    def aged(self, value: Value, sort: str, name: Callable[[], str], site: Site | None, owner: Any = None, key: Any = None) -> Value:
+    def aged(
+        self, value: Value, sort: str, name: Callable[[], str], site: Site | None, owner: Any = None, key: Any = None
+    ) -> Value:
         """The value, its stale parts marked with what has held it."""
         if not isinstance(value, Data) or not value.deps or value.view is not None:
             return value

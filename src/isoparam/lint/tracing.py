@@ -13,9 +13,17 @@ from isoparam.lint.values import NONE, UNKNOWN, Box, Data, Dep, Env, Func, Obj, 
 
 _LEAVES = ("zeros", "ones", "full", "array", "asarray", "zeros_like", "ones_like", "full_like", "eye")
 _TABLES = ("arange", "linspace", "logspace")
-_FROZEN = re.compile(r"set_to_zero|multi_transform|optax\.masked|optax\.partition|eqx\.partition|filter_spec|nnx\.DiffState|freeze")
+_FROZEN = re.compile(
+    r"set_to_zero|multi_transform|optax\.masked|optax\.partition|eqx\.partition|filter_spec|nnx\.DiffState|freeze"
+)
 _MEANT = re.compile(r"frozen|target|teacher|ema|const|fixed|buffer|stat", re.IGNORECASE)
-_DROPPED = {"optax.apply_updates", "equinox.apply_updates", "equinox.tree_at", "optax.incremental_update", "optax.tree_utils.tree_add"}
+_DROPPED = {
+    "optax.apply_updates",
+    "equinox.apply_updates",
+    "equinox.tree_at",
+    "optax.incremental_update",
+    "optax.tree_utils.tree_add",
+}
 _SHAPES = {"shape", "ndim", "size", "result_type", "broadcast_shapes", "issubdtype", "iscomplexobj", "dtype", "promote_types"}
 _AT = {"set", "add", "multiply", "mul", "divide", "min", "max", "power", "apply"}
 
@@ -31,14 +39,24 @@ class Tracing(Methods):
         last = full.rsplit(".", 1)[-1]
         first = args[0] if args else UNKNOWN
         given = [*args, *kwargs.values()]
-        if full in library.JIT or (full in library.GRADS or full in ("jax.vmap", "jax.checkpoint", "jax.remat", "flax.nnx.vmap", "equinox.filter_vmap")):
+        if full in library.JIT or (
+            full in library.GRADS or full in ("jax.vmap", "jax.checkpoint", "jax.remat", "flax.nnx.vmap", "equinox.filter_vmap")
+        ):
             return self.wrap(full, first, node, kwargs)
         if full in library.TRACING:
             return self.looped(full, args, kwargs, node)
         if last in _SHAPES:
             return Data("unknown", token=("at", id(node)))
         if full.startswith("jax.numpy.") or full.startswith("jax.random."):
-            if full.startswith("jax.random.") and last not in ("key", "PRNGKey", "split", "fold_in", "randint", "choice", "permutation"):
+            if full.startswith("jax.random.") and last not in (
+                "key",
+                "PRNGKey",
+                "split",
+                "fold_in",
+                "randint",
+                "choice",
+                "permutation",
+            ):
                 return self.array(node, random=True)
             if last in _LEAVES and not any(isinstance(v, Data) and (v.deps or v.param or v.tracer) for v in given):
                 return self.array(node)
@@ -54,11 +72,23 @@ class Tracing(Methods):
             return self.call_nnx(last, args, kwargs, node)
         if full in ("optax.apply_updates", "equinox.apply_updates"):
             return self.derive(given, node)
-        if full.startswith("optax.") and full.count(".") == 1 and last not in ("apply_updates", "global_norm") and not last.endswith("norm"):
-            return Obj(lib=full, made=self.site()) if not any(isinstance(v, Data) and v.deps for v in given) else self.derive(given, node)
-        if full.startswith(("jax.debug.", "jax.config.", "jax.tree_util.register", "jax.effects")) or last == "register_dataclass":
+        if (
+            full.startswith("optax.")
+            and full.count(".") == 1
+            and last not in ("apply_updates", "global_norm")
+            and not last.endswith("norm")
+        ):
+            return (
+                Obj(lib=full, made=self.site())
+                if not any(isinstance(v, Data) and v.deps for v in given)
+                else self.derive(given, node)
+            )
+        if (
+            full.startswith(("jax.debug.", "jax.config.", "jax.tree_util.register", "jax.effects"))
+            or last == "register_dataclass"
+        ):
             return first if last == "register_dataclass" else NONE
-        if last in ("map", "tree_map") and ".tree" in full or last == "tree_map":
+        if (last in ("map", "tree_map") and ".tree" in full) or last == "tree_map":
             return self.derive([item for value in args[1:] for item in self.leaves(value)], node)
         if full.startswith("equinox.nn.") and last[:1].isupper():
             obj = Obj(lib=full, made=self.site())
@@ -96,7 +126,13 @@ class Tracing(Methods):
             return self.derive([], node)
         if last[:1].isupper():
             obj = Obj(lib=f"flax.nnx.{last}", made=self.site())
-            for attr in ("kernel", "bias") if last in ("Linear", "Conv", "LinearGeneral", "Einsum") else ("scale", "bias") if "Norm" in last else ():
+            for attr in (
+                ("kernel", "bias")
+                if last in ("Linear", "Conv", "LinearGeneral", "Einsum")
+                else ("scale", "bias")
+                if "Norm" in last
+                else ()
+            ):
                 param = self.new_param("nnx", attr)
                 param.owner, param.registered = obj, True
                 obj.attrs[attr] = Data("param", param=param)
@@ -185,7 +221,9 @@ class Tracing(Methods):
     def as_tracer(self, value: Value, callee: Wrapped, depth: int = 0) -> Value:
         """An argument as the traced function sees it: for a gradient, leaves of their own."""
         if isinstance(value, Data) and value.sort != "const":
-            copy = Data("tensor" if value.sort == "unknown" else value.sort, value.deps, value.cuts, None, value.param, value.token)
+            copy = Data(
+                "tensor" if value.sort == "unknown" else value.sort, value.deps, value.cuts, None, value.param, value.token
+            )
             copy.tracer = callee
             if value.param is not None and value.param.sort == "array" and callee.kind in library.GRADS:
                 copy.param = self.leaf_of(value.param, callee)
@@ -199,7 +237,12 @@ class Tracing(Methods):
                 if isinstance(item, Data) and item.param is not None and not item.param.attr and key[0] == "c":
                     item.param.attr = str(key[1])
             return box
-        if isinstance(value, Obj) and value.info is not None and value.info.kind in ("struct", "eqx", "dataclass") and depth < 4:
+        if (
+            isinstance(value, Obj)
+            and value.info is not None
+            and value.info.kind in ("struct", "eqx", "dataclass")
+            and depth < 4
+        ):
             copy_obj = Obj(value.info, value.lib, value.made)
             copy_obj.sites = value.sites
             copy_obj.attrs = {key: self.as_tracer(item, callee, depth + 1) for key, item in value.attrs.items()}
@@ -224,7 +267,9 @@ class Tracing(Methods):
             if leaf in result.cuts:
                 self.found.append(Found("zero-gradient-leaf", leaf.name, (leaf.name,), result.cuts[leaf], "cut"))
             elif param in result.deps:
-                self.found.append(Found("zero-gradient-leaf", leaf.name, (leaf.name or "leaf",), result.deps[param].site, "outside"))
+                self.found.append(
+                    Found("zero-gradient-leaf", leaf.name, (leaf.name or "leaf",), result.deps[param].site, "outside")
+                )
 
     def clipped(self, value: Value) -> None:
         """A leaf that is clipped as it is read by a function that is differentiated."""
@@ -255,7 +300,11 @@ class Tracing(Methods):
         return [value] if isinstance(value, Data) else []
 
     def enter_function(self, func: Func, args: Args, kwargs: Named, node: ast.AST) -> Value:
-        if "jit" in func.marks and isinstance(func.node, (ast.FunctionDef, ast.AsyncFunctionDef)) and func.node not in [t.site for t in self.tracing]:
+        if (
+            "jit" in func.marks
+            and isinstance(func.node, (ast.FunctionDef, ast.AsyncFunctionDef))
+            and func.node not in [t.site for t in self.tracing]
+        ):
             owner: Any = func.memo if func.memo is not None else func
             wrapped = owner.captured.get("jit")
             if wrapped is None:
@@ -263,7 +312,9 @@ class Tracing(Methods):
                 plain.marks = func.marks - {"jit"}
                 wrapped = owner.captured["jit"] = Wrapped("jax.jit", plain, func.site or self.site())
                 decorator = func.node.decorator_list[0]
-                wrapped.site = Site(func.module.path, decorator.lineno, decorator.col_offset + 1, self.phase, id(decorator), self.clock)
+                wrapped.site = Site(
+                    func.module.path, decorator.lineno, decorator.col_offset + 1, self.phase, id(decorator), self.clock
+                )
                 self.static_of(wrapped, func)
             if 0 in wrapped.statics and args and isinstance(args[0], Obj):
                 self.outside.add(id(args[0]))
@@ -306,7 +357,11 @@ class Tracing(Methods):
     def note_capture(self, table: dict[Any, Any], key: Any, value: Value, name: str) -> None:
         """A compiled function has read a value from outside: it keeps it as a constant."""
         callee = self.tracing[0]
-        if callee.kind not in library.JIT or isinstance(value, (Func, Wrapped)) or (isinstance(value, Data) and value.sort == "const"):
+        if (
+            callee.kind not in library.JIT
+            or isinstance(value, (Func, Wrapped))
+            or (isinstance(value, Data) and value.sort == "const")
+        ):
             return
         frame = self.frames[self.depth[0]] if len(self.frames) > self.depth[0] else self.frame
         stmt = frame.stmt
@@ -330,7 +385,12 @@ class Tracing(Methods):
     # Leaks
 
     def leaking_attr(self, owner: Obj, name: str, value: Value) -> None:
-        if self.tracing and id(owner) in self.outside and self.carries(value) and (owner.info is None or owner.info.kind != "linen"):
+        if (
+            self.tracing
+            and id(owner) in self.outside
+            and self.carries(value)
+            and (owner.info is None or owner.info.kind != "linen")
+        ):
             label = f"{owner.info.name + '.' if owner.info else ''}{path_of(owner, name)}"
             self.found.append(Found("leaked-tracer", label, (), self.site(), "attr"))
 
@@ -376,7 +436,9 @@ class Tracing(Methods):
             isinstance(func, ast.Attribute) and func.attr in _AT and isinstance(func.value, ast.Subscript)
             and isinstance(func.value.value, ast.Attribute) and func.value.value.attr == "at"
         )  # fmt: skip
-        gradients = isinstance(func, ast.Attribute) and func.attr == "apply_gradients" and any(k.arg == "grads" for k in call.keywords)
+        gradients = (
+            isinstance(func, ast.Attribute) and func.attr == "apply_gradients" and any(k.arg == "grads" for k in call.keywords)
+        )
         if full in _DROPPED or at or (gradients and "flax" in self.frame.module.source.text):
             self.found.append(Found("dropped-update", full or ast.unparse(func), (), self.site(), ast.unparse(call)))
 

@@ -89,6 +89,12 @@ def say(kind: str, attr: str, params: tuple[str, ...], detail: str = "") -> tupl
     message, fix = _DETAIL.get((kind, detail)) or _DETAIL.get((kind, "")) or _SAY.get(kind) or (_HOLD, rule_of(kind).title)
     shown = ", ".join(params[:4]) + (", ..." if len(params) > 4 else "") if params else "a parameter"
     name = attr.split("[")[0].rsplit(".", 1)[-1] or "value"
-    words = {"attr": attr or "a value", "params": shown, "name": name, "detail": detail, "param": params[0] if params else "raw"}
+    words = {
+        "attr": attr or "a value",
+        "params": shown,
+        "name": name,
+        "detail": detail,
+        "param": params[0] if params else "raw",
+    }
     words["held"] = f", kept in {attr}" if attr else ""
     return message.format(**words), fix.format(**words), rule_of(kind).outcome
