@@ -86,6 +86,11 @@ class Attributes(State):
     def held(self, value: Obj, node: ast.AST) -> Value:
         """What an object of a library computes from what it was given."""
         result = self.derive(value.extra, node)
+        if value.buffers:
+            name = next(iter(value.buffers))
+            return self.aged(result, "buffer", lambda: label_of(value, name), value.made, value, name)
+        if value.lib.startswith("functools.partial"):
+            return self.aged(result, "closure", lambda: label_of(value, ""), value.made, value, "")
         return self.aged(result, "attr", lambda: label_of(value, "") or value.lib.rsplit(".", 1)[-1], value.made, value, "")
 
     def captured_attr(self, value: Obj, name: str, found: Value, node: ast.AST) -> None:

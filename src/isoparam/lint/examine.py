@@ -243,7 +243,12 @@ class Machine(Tracing):
         runs = []
         self.module_env(module)
         main = [node for node in module.tree.body if _is_main(node)]
-        lively = [node for node in module.functions.values() if id(node) in self.names.lively]
+        makers = {name for name, info in module.classes.items() if info.kind in ("struct", "eqx", "linen", "pytree", "dataclass")}
+        lively = [
+            node
+            for node in module.functions.values()
+            if id(node) in self.names.lively or makers & self.names.called.get(id(node), set())
+        ]
         called = {name for node in module.functions.values() for name in self.names.called.get(id(node), ())}
         if main:
             runs.append(self.entry(module, lambda: self.run([item for node in main for item in node.body])))  # type: ignore[attr-defined]
@@ -262,8 +267,10 @@ class Machine(Tracing):
     def plain_class(self, info: ClassInfo, module: Module) -> list[Run]:
         """Methods of a class that is no model: a trainer."""
         runs = []
+        jitted = {name for name, node in info.methods.items() if id(node) in self.names.lively}
         for name, node in info.methods.items():
-            if id(node) in self.names.lively and id(node) not in self.visited and not name.startswith("__"):
+            calls_one = any(isinstance(part, ast.Attribute) and part.attr in jitted for part in ast.walk(node)) if jitted else False
+            if (name in jitted or calls_one) and id(node) not in self.visited and not name.startswith("__"):
                 if not node.args.args or node.args.args[0].arg != "self":
                     continue
                 runs.append(self.entry(module, lambda node=node: self.on_instance(info, node, module)))

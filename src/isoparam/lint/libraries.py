@@ -70,6 +70,8 @@ class Libraries(Calls):
             return args[0] if args else UNKNOWN
         if full.startswith("torch.nn.utils."):
             return self.torch_utils(full, last, args, kwargs, node)
+        if last == "autocast" and any(_false(kwargs.get(name)) for name in ("cache_enabled", "enabled")):
+            return UNKNOWN
         if full.startswith(("torch.distributions.", "torch.autocast", "torch.amp.", "torch.cuda.amp.", "torch.cpu.amp.")):
             return self.holder(full, args, kwargs, node)
         if full.startswith("torch.nn.functional.") or (
@@ -445,7 +447,7 @@ class Libraries(Calls):
         if isinstance(first, Lib) and (first.name in library.JIT or first.name in library.TRACING):
             return self.wrap(first.name, UNKNOWN, node, kwargs)
         if isinstance(first, Lib) and args:
-            obj = self.holder(first.name, args, kwargs, node)
+            obj = self.holder(f"functools.partial({first.name})", args, kwargs, node)
             return obj
         return first
 
@@ -477,6 +479,10 @@ class Libraries(Calls):
             copy_box.items = {key: self.copied(item, node) for key, item in value.items.items()}
             return copy_box
         return value
+
+
+def _false(value: Any) -> bool:
+    return isinstance(value, Data) and value.sort == "const" and value.const is False
 
 
 def _true(value: Any) -> bool:

@@ -171,7 +171,8 @@ def _graph_of(machine: Machine, value: Value, depth: int = 0) -> tuple[tuple[Par
     if isinstance(value, Obj) and value.info is None and value.extra and not value.buffers:
         deps = machine.deps(value)
         if deps and not value.lib.startswith(("torch.optim", "optax")):
-            return tuple(param for param in deps if param.trainable), value.made, ""
+            closure = "argument" if value.lib.startswith("functools.partial") else ""
+            return tuple(param for param in deps if param.trainable), next(iter(deps.values())).site, closure
     if isinstance(value, Func):
         return _closed_over(machine, value)
     return (), None, ""

@@ -9,7 +9,7 @@ from isoparam.lint.libraries import Args, Named
 from isoparam.lint.methods import Methods
 from isoparam.lint.project import ClassInfo
 from isoparam.lint.state import Found
-from isoparam.lint.values import NONE, UNKNOWN, Box, Data, Dep, Env, Func, Obj, Param, Site, Value, Wrapped, path_of
+from isoparam.lint.values import NONE, UNKNOWN, Box, Data, Dep, Env, Func, Obj, Param, Site, Value, Wrapped, const, path_of
 
 _LEAVES = ("zeros", "ones", "full", "array", "asarray", "zeros_like", "ones_like", "full_like", "eye")
 _TABLES = ("arange", "linspace", "logspace")
@@ -163,6 +163,10 @@ class Tracing(Methods):
 
     def wrap(self, full: str, inner: Value, node: ast.AST, kwargs: Named) -> Value:
         wrapped = Wrapped(full, inner, self.site(node))
+        if full in library.GRADS:
+            given = kwargs.get("argnums", const(0))
+            numbers = given.all() if isinstance(given, Box) else [given]
+            wrapped.argnums = {each.const for each in numbers if isinstance(each, Data)}
         for name in ("static_argnums", "static_argnames"):
             given = kwargs.get(name)
             if given is None and isinstance(node, ast.Call):
@@ -193,8 +197,8 @@ class Tracing(Methods):
     def traced(self, callee: Wrapped, args: Args, kwargs: Named, node: ast.AST) -> Value:
         """The body of a function under a transformation, its arguments traced."""
         func = callee.inner
-        marked = [value if n in callee.statics else self.as_tracer(value, callee) for n, value in enumerate(args)]
-        named = {name: value if name in callee.statics else self.as_tracer(value, callee) for name, value in kwargs.items()}
+        marked = [value if n in callee.statics else self.as_tracer(value, callee, n in callee.argnums) for n, value in enumerate(args)]
+        named = {name: value if name in callee.statics else self.as_tracer(value, callee, name in callee.argnums) for name, value in kwargs.items()}
         outside = set(self.outside)
         self.tracing.append(callee)
         self.depth.append(len(self.frames))
@@ -218,21 +222,21 @@ class Tracing(Methods):
             return copy
         return result
 
-    def as_tracer(self, value: Value, callee: Wrapped, depth: int = 0) -> Value:
+    def as_tracer(self, value: Value, callee: Wrapped, differentiated: object, depth: int = 0) -> Value:
         """An argument as the traced function sees it: for a gradient, leaves of their own."""
         if isinstance(value, Data) and value.sort != "const":
             copy = Data(
                 "tensor" if value.sort == "unknown" else value.sort, value.deps, value.cuts, None, value.param, value.token
             )
             copy.tracer = callee
-            if value.param is not None and value.param.sort == "array" and callee.kind in library.GRADS:
+            if value.param is not None and value.param.sort == "array" and differentiated:
                 copy.param = self.leaf_of(value.param, callee)
                 copy.sort = "param"
             return copy
         if isinstance(value, Box) and depth < 4:
             box = Box(value.kind)
             box.owner, box.attr, box.made = value.owner, value.attr, "traced"
-            box.items = {key: self.as_tracer(item, callee, depth + 1) for key, item in value.items.items()}
+            box.items = {key: self.as_tracer(item, callee, differentiated, depth + 1) for key, item in value.items.items()}
             for key, item in box.items.items():
                 if isinstance(item, Data) and item.param is not None and not item.param.attr and key[0] == "c":
                     item.param.attr = str(key[1])
@@ -245,7 +249,7 @@ class Tracing(Methods):
         ):
             copy_obj = Obj(value.info, value.lib, value.made)
             copy_obj.sites = value.sites
-            copy_obj.attrs = {key: self.as_tracer(item, callee, depth + 1) for key, item in value.attrs.items()}
+            copy_obj.attrs = {key: self.as_tracer(item, callee, differentiated, depth + 1) for key, item in value.attrs.items()}
             return copy_obj
         return value
 
@@ -256,6 +260,7 @@ class Tracing(Methods):
             leaf = Param("array", param.site, param.attr)
             leaf.owner = param.owner
             callee.captures[key] = (leaf, param, param.attr, param.site)
+            callee.captures["leaf of", id(leaf)] = callee.captures[key]
         return callee.captures[key][0]
 
     def zero_gradients(self, callee: Wrapped, args: Args, result: Data) -> None:
@@ -274,7 +279,7 @@ class Tracing(Methods):
     def clipped(self, value: Value) -> None:
         """A leaf that is clipped as it is read by a function that is differentiated."""
         if isinstance(value, Data) and value.param is not None and not value.deps and value.tracer is not None:
-            if value.param.sort == "array" and value.tracer.kind in library.GRADS and not _MEANT.search(value.param.name):
+            if value.param.sort == "array" and ("leaf of", id(value.param)) in value.tracer.captures and not _MEANT.search(value.param.name):
                 self.found.append(Found("zero-gradient-leaf", value.param.name, (value.param.name,), self.site(), "clip"))
 
     def looped(self, full: str, args: Args, kwargs: Named, node: ast.AST) -> Value:
@@ -374,7 +379,7 @@ class Tracing(Methods):
     def recheck(self, callee: Wrapped) -> None:
         """A compiled function is called again: is what it keeps still what is there?"""
         for key, (place, value, name, site) in callee.captures.items():
-            if key[0] == "leaf":
+            if key[0] in ("leaf", "leaf of"):
                 continue
             table, entry, stepped = place
             now = table.get(entry)

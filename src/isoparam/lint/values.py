@@ -199,11 +199,12 @@ class Func(Value):
 class Wrapped(Value):
     """A function under jit, grad, vmap or the like."""
 
-    __slots__ = ("captures", "inner", "kind", "site", "statics", "traced")
+    __slots__ = ("argnums", "captures", "inner", "kind", "site", "statics", "traced")
 
     def __init__(self, kind: str, inner: Value, site: Site) -> None:
         self.kind = kind
         self.inner = inner
+        self.argnums: set[Any] = set()
         self.site = site
         self.statics: set[Any] = set()
         self.traced = False
