@@ -212,6 +212,8 @@ class Attributes(State):
                 named = isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Name) and not _whole_number(index)
                 return result if named else self.viewed(value, result)
             return result
+        if isinstance(value, Method) and value.name == "__dict__" and isinstance(index, Data) and index.sort == "const":
+            return self.load_attr(value.of, str(index.const), node)
         if isinstance(value, Obj) and value.info is None and value.lib.startswith("torch.nn."):
             return next((each for each in value.attrs.values() if isinstance(each, Obj)), UNKNOWN)
         return UNKNOWN
@@ -284,6 +286,8 @@ class Attributes(State):
             return
         self.leaking_attr(owner, name, value)
         old = owner.attrs.get(name)
+        if self.phase == "run" and (old is None or (isinstance(old, Data) and old.param is None)):
+            self.arrives(owner, name, value)
         if isinstance(value, Data) and value.param is not None and value.param.sort != "array":
             self.replaces(owner, name, old, value.param)
             if value.param.owner is None:
@@ -331,6 +335,12 @@ class Attributes(State):
         if isinstance(old, Data) and old.param is not None and old.param is not new and old.param.optimizers:
             self.replaced.append((owner, name, new, self.site()))
 
+    def arrives(self, owner: Obj, name: str, value: Value) -> None:
+        """A parameter or module that a model gets after the optimizer was built over what it had."""
+        fresh = [param for param in self.params_of(value) if param.trainable and param.sort == "torch"]
+        if fresh and not any(param.optimizers for param in fresh) and any(param.optimizers for param in self.params_of(owner)):
+            self.replaced.append((owner, name, fresh[0], self.site()))
+
     def replaces_all(self, owner: Obj, name: str, old: Value | None, new: Value) -> None:
         """A module takes the place of one whose parameters an optimizer holds."""
         if old is None or old is new or not isinstance(new, (Obj, Box)):
@@ -352,6 +362,8 @@ class Attributes(State):
             else:
                 self.put(owner.items, token, value)
             self.put(owner.sites, token or "rest", self.site())
+        elif isinstance(owner, Method) and owner.name == "__dict__" and isinstance(index, Data) and index.sort == "const":
+            self.store_attr(owner.of, str(index.const), value, target)
         elif isinstance(owner, Data):
             self.in_place(target.value, owner, [value], target, "item assignment")
 

@@ -178,6 +178,18 @@ class Machine(Tracing):
         for _ in range(2):
             self.call_function(func, list(args), {}, func.node)
             self.missing = False
+        if self.steps > 1 and self.backwards > 1 and module.env is not None:
+            for name, value in module.env.vars.items():
+                self.filled_list(name, value, module)
+
+    def filled_list(self, name: str, value: Value, module: Module) -> None:
+        """A list of the module to which each call adds a value with its graph."""
+        site = value.sites.get("appended") if isinstance(value, Box) else None
+        if isinstance(value, Box) and site is not None and site.phase == "run":
+            kept = [item for item in value.all() if isinstance(item, Data) and item.sort == "tensor"]
+            old = [param.name for item in kept for param, dep in item.deps.items() if self.stale(param, dep)]
+            if old and len(kept) > 1:
+                self.holes.append((value, name, tuple(old), site, id(module.env)))
 
     def arguments(self, func: Func, module: Module) -> list[Value]:
         """Arguments for a function: models where its annotations, or what it asks of them, say so."""
@@ -259,7 +271,7 @@ class Machine(Tracing):
                 inner = value.inner if value is not None and hasattr_inner(value) else value
                 if isinstance(inner, Func):
                     runs.append(self.entry(module, lambda inner=inner: self.call_twice(inner, module)))
-        for info in module.classes.values():
+        for info in list(module.classes.values()):
             if info.kind in ("", "dataclass", "pytree"):
                 runs.extend(self.plain_class(info, module))
         return runs

@@ -6,7 +6,7 @@ from typing import Any
 
 from isoparam.lint.attributes import Attributes
 from isoparam.lint.project import normal
-from isoparam.lint.values import NONE, UNKNOWN, Box, Cls, Data, Env, Func, Lib, Obj, Optim, Token, Value, const
+from isoparam.lint.values import NONE, UNKNOWN, Box, Cls, Data, Env, Func, Lib, Method, Obj, Optim, Token, Value, const
 
 _BUILTINS = frozenset(
     ["abs", "all", "any", "bool", "bytes", "callable", "complex", "dict", "dir", "enumerate", "filter", "float", "format", "frozenset", "getattr", "hasattr", "hash", "id", "int", "isinstance", "issubclass", "iter", "len", "list", "map", "max", "min", "next", "object", "open", "pow", "print", "property", "range", "repr", "reversed", "round", "set", "setattr", "slice", "sorted", "staticmethod", "str", "sum", "super", "tuple", "type", "vars", "zip", "delattr", "classmethod", "locals", "globals", "input", "divmod"]
@@ -201,6 +201,8 @@ class Expressions(Attributes):
 
     def holds(self, box: Value, item: Value) -> bool | None:
         """Whether a container has an entry."""
+        if isinstance(box, Method) and box.name == "__dict__" and isinstance(box.of, Obj) and isinstance(item, Data):
+            return item.const in box.of.attrs
         if isinstance(box, Box):
             token = self.token(item)
             if token is not None and (

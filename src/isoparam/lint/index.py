@@ -23,13 +23,27 @@ class Names:
         trains: whether backward() is called anywhere.
     """
 
-    calls: dict[str, set[str]] = field(default_factory=dict)
-    stores: dict[str, set[str]] = field(default_factory=dict)
+    calls: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
+    stores: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
     inner: dict[int, dict[str, set[str]]] = field(default_factory=dict)
     optimized: set[str] = field(default_factory=set)
     trains: bool = False
     lively: set[int] = field(default_factory=set)
     called: dict[int, set[str]] = field(default_factory=dict)
+
+
+def near(found: set[tuple[str, str]], name: str, info: ClassInfo, project: Project) -> set[str]:
+    """Functions that name an attribute where it can be one of a class: in its file, or where its file is imported."""
+    home = info.module
+    homes = {each.module.path for each in info.mro}
+    package = home.name.split(".")[0]
+    result = set()
+    for function, path in found:
+        other = project.by_path[path]
+        known = path in homes or any(full.startswith(home.name) for full in other.imports.values())
+        if known or (len(name) > 3 and "." in home.name and other.name.split(".")[0] == package):
+            result.add(function)
+    return result
 
 
 def collect(project: Project) -> Names:
@@ -55,13 +69,13 @@ def _visit(root: ast.AST, names: Names, function: str, info: ClassInfo | None, m
         elif kind is ast.Call:
             func = node.func  # type: ignore[attr-defined]
             if isinstance(func, ast.Attribute):
-                names.calls.setdefault(func.attr, set()).add(function)
+                names.calls.setdefault(func.attr, set()).add((function, module.path))
                 if func.attr == "backward":
                     names.trains = True
                 if func.attr.endswith("_") and isinstance(func.value, ast.Attribute):
-                    _stored(func.value, names, function, info)
+                    _stored(func.value, names, function, info, module)
                 if func.attr in ("clear", "pop") and isinstance(func.value, ast.Attribute):
-                    _stored(func.value, names, function, info)
+                    _stored(func.value, names, function, info, module)
                 if func.attr[:1].isupper() and "optim" in ast.dump(func.value):
                     names.optimized.update(
                         part.attr for arg in node.args for part in ast.walk(arg) if isinstance(part, ast.Attribute)
@@ -70,11 +84,11 @@ def _visit(root: ast.AST, names: Names, function: str, info: ClassInfo | None, m
                 names.called.setdefault(owner, set()).add(func.id)
         elif kind is ast.Attribute:
             if isinstance(node.ctx, (ast.Store, ast.Del)):  # type: ignore[attr-defined]
-                _stored(node, names, function, info)  # type: ignore[arg-type]
+                _stored(node, names, function, info, module)  # type: ignore[arg-type]
             if node.attr in _LIVELY and owner:  # type: ignore[attr-defined]
                 names.lively.add(owner)
         elif kind is ast.Subscript and isinstance(node.ctx, ast.Store) and isinstance(node.value, ast.Attribute):  # type: ignore[attr-defined]
-            _stored(node.value, names, function, info)  # type: ignore[attr-defined]
+            _stored(node.value, names, function, info, module)  # type: ignore[attr-defined]
         elif kind is ast.Name and owner:
             if node.id in _LIVELY:  # type: ignore[attr-defined]
                 names.lively.add(owner)
@@ -82,11 +96,11 @@ def _visit(root: ast.AST, names: Names, function: str, info: ClassInfo | None, m
             stack.append((child, function, info, owner))
 
 
-def _stored(node: ast.Attribute, names: Names, function: str, info: ClassInfo | None) -> None:
+def _stored(node: ast.Attribute, names: Names, function: str, info: ClassInfo | None, module: Module) -> None:
     if isinstance(node.value, ast.Name) and node.value.id == "self" and info is not None:
         names.inner.setdefault(id(info), {}).setdefault(node.attr, set()).add(function)
     else:
-        names.stores.setdefault(node.attr, set()).add(function)
+        names.stores.setdefault(node.attr, set()).add((function, module.path))
 
 
 def _spread(module: Module, names: Names) -> None:

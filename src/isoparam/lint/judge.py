@@ -3,6 +3,7 @@
 from isoparam.diagnosis import Finding
 from isoparam.lint import words
 from isoparam.lint.examine import Machine, Run
+from isoparam.lint.index import near
 from isoparam.lint.models import Kept, Looked, use_method
 from isoparam.lint.project import ClassInfo
 from isoparam.lint.state import Found, Use
@@ -74,7 +75,7 @@ class Judge:
             self.add("stale-loop-invariant", "value", params, dep.site, "local")
             return
         label = holder.name
-        if holder.sort == "global":
+        if holder.sort == "global" and holder.site.phase == "import":
             self.add("stale-global", holder.name, params, dep.site)
         elif holder.sort == "closure":
             self.add("stale-closure", holder.name, params, dep.site)
@@ -120,7 +121,7 @@ class Judge:
         if root is None:
             return
         for found in looked.run.found:
-            if found.kind == "graph-growth" and found.detail == "attribute":
+            if found.kind == "graph-growth" and found.detail.startswith("attribute"):
                 attr = found.attr.rsplit(".", 1)[-1]
                 if self.cared_for(info, attr, found.site):
                     continue
@@ -152,13 +153,21 @@ class Judge:
     def taken_care(self, info: ClassInfo, kept: Kept) -> bool:
         """Whether the method that computed a value is also called from elsewhere, or the value is written from there."""
         name = _method_at(info, kept.site)
-        return self.called_again(info, name) or kept.attr in self.machine.names.stores
+        return self.called_again(info, name) or bool(self.writers(info, kept.attr))
+
+    def callers(self, info: ClassInfo, name: str) -> set[str]:
+        """Functions that call a method of a class, as far as names tell."""
+        return near(self.machine.names.calls.get(name, set()), name, info, self.machine.project)
+
+    def writers(self, info: ClassInfo, name: str) -> set[str]:
+        """Functions that write an attribute of a class from outside, as far as names tell."""
+        return near(self.machine.names.stores.get(name, set()), name, info, self.machine.project)
 
     def called_again(self, info: ClassInfo, name: str) -> bool:
         """Whether a method is called by more than the constructor."""
         if name in ("", "__init__"):
             return False
-        callers = self.machine.names.calls.get(name, set())
+        callers = self.callers(info, name)
         if callers - {"__init__", "__post_init__", name}:
             return True
         return name in ("forward", "train", "eval")
@@ -172,7 +181,7 @@ class Judge:
         if holder.site.phase in _ONCE or holder.sort in ("global", "closure", "cache"):
             if holder.site.phase == "init" and holder.sort in ("attr", "buffer", "item"):
                 name = _method_at(info, holder.site)
-                return not (self.called_again(info, name) or attr in self.machine.names.stores)
+                return not (self.called_again(info, name) or self.writers(info, attr))
             return True
         if holder.sort == "local":
             return False
@@ -191,7 +200,7 @@ class Judge:
         """Whether another method, or other code, resets an attribute."""
         names = self.machine.names
         writer = _method_at(info, site)
-        if attr in names.stores:
+        if self.writers(info, attr):
             return True
         for each in info.mro:
             others = names.inner.get(id(each), {}).get(attr, set()) - {
@@ -202,7 +211,7 @@ class Judge:
                 "__post_init__",
             }
             for other in others:
-                if names.calls.get(other, set()) - {"__init__", writer} or not names.trains or other in ("train", "eval"):
+                if self.callers(info, other) - {"__init__", writer} or not names.trains or other in ("train", "eval"):
                     return True
         return False
 

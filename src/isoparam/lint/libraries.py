@@ -414,7 +414,8 @@ class Libraries(Calls):
         if full in ("functools.lru_cache", "functools.cache"):
             if isinstance(first, Func):
                 first.marks |= {"cache"}
-            return first
+                return first
+            return Lib("functools.cache")
         if full in ("copy.copy", "copy.deepcopy"):
             return self.copied(first, node)
         if full in ("contextlib.nullcontext", "contextlib.suppress"):

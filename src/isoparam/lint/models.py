@@ -210,7 +210,7 @@ def _unregistered(machine: Machine, root: Obj, looked: Looked) -> None:
         if isinstance(value, Data) and value.param is not None and value.param.sort == "leaf" and value.param.trainable:
             _note(looked, root, name, site, "leaf", machine)
         elif (
-            isinstance(value, Data) and value.deps and all(param.owner is None and not param.registered for param in value.deps)
+            isinstance(value, Data) and value.deps and _unowned(value, site)
         ):
             looked.kept = [kept for kept in looked.kept if kept.table is not root.attrs or kept.attr != name]
             _note(looked, root, name, site, "converted", machine)
@@ -223,6 +223,13 @@ def _unregistered(machine: Machine, root: Obj, looked: Looked) -> None:
             ]
             if lost and len(lost) == len(inside):
                 _note(looked, root, name, site, "container", machine)
+
+
+def _unowned(value: Data, site: Site) -> bool:
+    """Whether a value was computed from one nn.Parameter that was made for it and belongs to nothing."""
+    param = next(iter(value.deps))
+    made_here = param.site.file == site.file and param.sort == "torch"
+    return len(value.deps) == 1 and made_here and param.owner is None and not param.registered
 
 
 def _elsewhere(param: Param, root: Obj) -> bool:
@@ -245,6 +252,8 @@ def _note(looked: Looked, root: Obj, name: str, site: Site, detail: str, machine
 def _growing(machine: Machine, obj: Obj, looked: Looked, start: int) -> None:
     """Attributes that are written in each call and keep the graphs of earlier calls, though no loss asks for them."""
     for name, value in obj.attrs.items():
+        if isinstance(value, Box) and value.kind in ("list", "dict"):
+            _collected(machine, obj, name, value, start)
         site = obj.sites.get(name)
         if site is None or site.time < start or not isinstance(value, Data) or (id(obj), name) in machine.sunk:
             continue
@@ -252,6 +261,17 @@ def _growing(machine: Machine, obj: Obj, looked: Looked, start: int) -> None:
         if old:
             label = path_of(obj, name)
             machine.found.append(Found("graph-growth", label, tuple(param.name for param in old), site, "attribute"))
+
+
+def _collected(machine: Machine, obj: Obj, name: str, value: Box, start: int) -> None:
+    """A list of an object to which each call adds a value with its graph."""
+    site = value.sites.get("appended")
+    if site is None or site.phase == "init" or site.time < start:
+        return
+    kept = [item for item in value.all() if isinstance(item, Data) and item.sort == "tensor"]
+    old = [param for item in kept for param, dep in item.deps.items() if machine.stale(param, dep)]
+    if old and len(kept) > 1:
+        machine.found.append(Found("graph-growth", path_of(obj, name), tuple(param.name for param in old), site, "attribute list"))
 
 
 def _cut_off(machine: Machine, info: ClassInfo, obj: Obj, outputs: list[tuple[str, Value]], looked: Looked) -> None:

@@ -140,6 +140,8 @@ class Project:
         """The module of a dotted name, as seen from any root."""
         if name in self.modules:
             return self.modules[name]
+        if name.split(".")[0] in _LIBRARIES:
+            return None
         for module in self.tails.get(name.rsplit(".", 1)[-1], ()):
             if module.name.endswith("." + name):
                 return module
@@ -171,6 +173,9 @@ class Project:
         known = {"object", "abc.ABC", "typing.Generic", "typing.Protocol", "torch.nn.Module"}
         info.complete &= all(base in known or _kind_of_base(base) for base in info.bases)
         info.kind = next((kind for kind in map(_kind_of_base, info.bases) if kind), "") or _kind_by_decorator(info, self)
+
+
+_LIBRARIES = {"torch", "jax", "flax", "optax", "numpy", "equinox", "functools", "typing", "copy", "dataclasses", "math", "collections"}
 
 
 def module_name(path: str) -> str:

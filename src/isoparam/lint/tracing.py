@@ -25,6 +25,8 @@ _DROPPED = {
     "optax.tree_utils.tree_add",
 }
 _SHAPES = {"shape", "ndim", "size", "result_type", "broadcast_shapes", "issubdtype", "iscomplexobj", "dtype", "promote_types"}
+_FLAT = {"round", "rint", "floor", "ceil", "sign", "argmax", "argmin", "heaviside", "trunc", "fix"}
+_STATEFUL = {"adam", "adamw", "rmsprop", "adagrad", "lion", "nadam", "radam", "adamax", "lamb", "yogi", "adabelief", "adafactor"}
 _AT = {"set", "add", "multiply", "mul", "divide", "min", "max", "power", "apply"}
 
 
@@ -64,7 +66,7 @@ class Tracing(Methods):
                 return self.derive([v for v in given if isinstance(v, Data) and v.tracer], node)
         if last in ("clip", "clamp") and args and self.tracing:
             self.clipped(args[0])
-        if last == "stop_gradient":
+        if last == "stop_gradient" or (full.startswith("jax.numpy.") and last in _FLAT):
             return self.severed(given, node)
         if last == "block_until_ready":
             return first
@@ -431,6 +433,28 @@ class Tracing(Methods):
 
         look_at(self, obj, node)
 
+    def assign(self, node: ast.Assign) -> str:
+        end = super().assign(node)
+        call = node.value
+        if isinstance(call, ast.Call) and "optax" in self.frame.module.source.text:
+            self.unread(node, call)
+        return end
+
+    def unread(self, node: ast.Assign, call: ast.Call) -> None:
+        """An update whose result gets a name that nobody reads."""
+        func = self.frame.func
+        target = node.targets[0]
+        if func is None or isinstance(func.node, ast.Lambda) or func.node.body[-1] is None:
+            return
+        full = self.project.dotted(call.func, self.frame.module)
+        name: ast.expr | None = target if full in _DROPPED else None
+        if isinstance(call.func, ast.Attribute) and call.func.attr == "update" and isinstance(target, ast.Tuple) and len(target.elts) == 2:
+            owner = self.evaluate(call.func.value)
+            if isinstance(owner, Obj) and owner.lib.rsplit(".", 1)[-1] in _STATEFUL and _in_loop(func.node, node):
+                name = target.elts[1]
+        if isinstance(name, ast.Name) and not _read(func.node, name.id):
+            self.found.append(Found("dropped-update", full or ast.unparse(call.func), (), self.site(), ast.unparse(call)))
+
     def dropped(self, node: ast.Expr, value: Value) -> None:
         call = node.value
         if not isinstance(call, ast.Call):
@@ -441,11 +465,26 @@ class Tracing(Methods):
             isinstance(func, ast.Attribute) and func.attr in _AT and isinstance(func.value, ast.Subscript)
             and isinstance(func.value.value, ast.Attribute) and func.value.value.attr == "at"
         )  # fmt: skip
+        mapped = (
+            full in ("jax.tree.map", "jax.tree_map", "jax.tree_util.tree_map")
+            and bool(call.args)
+            and isinstance(call.args[0], ast.Lambda)
+            and isinstance(call.args[0].body, ast.BinOp)
+        )
         gradients = (
             isinstance(func, ast.Attribute) and func.attr == "apply_gradients" and any(k.arg == "grads" for k in call.keywords)
         )
-        if full in _DROPPED or at or (gradients and "flax" in self.frame.module.source.text):
+        if full in _DROPPED or at or mapped or (gradients and "flax" in self.frame.module.source.text):
             self.found.append(Found("dropped-update", full or ast.unparse(func), (), self.site(), ast.unparse(call)))
+
+
+def _read(node: ast.AST, name: str) -> bool:
+    return any(isinstance(part, ast.Name) and part.id == name and isinstance(part.ctx, ast.Load) for part in ast.walk(node))
+
+
+def _in_loop(node: ast.AST, stmt: ast.stmt) -> bool:
+    loops = [part for part in ast.walk(node) if isinstance(part, (ast.For, ast.While))]
+    return any(part is stmt for loop in loops for part in ast.walk(loop))
 
 
 def _same_constant(now: Value, then: Value) -> bool:
