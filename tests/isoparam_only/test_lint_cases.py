@@ -7,10 +7,11 @@ import pytest
 from doctor_cases.lint_bad import BAD, TORCH
 from doctor_cases.lint_clean import CLEAN
 from doctor_cases.lint_jax import JAX_BAD, JAX_CLEAN, JAX_HEAD
+from doctor_cases.lint_more import MORE_BAD, MORE_CLEAN
 from isoparam.lint import check_source
 
-WRONG = {**{name: TORCH + text for name, text in BAD.items()}, **{name: JAX_HEAD + text for name, text in JAX_BAD.items()}}
-RIGHT = {**{name: TORCH + text for name, text in CLEAN.items()}, **{name: JAX_HEAD + text for name, text in JAX_CLEAN.items()}}
+WRONG = {**{name: TORCH + text for name, text in (BAD | MORE_BAD).items()}, **{name: JAX_HEAD + text for name, text in JAX_BAD.items()}}
+RIGHT = {**{name: TORCH + text for name, text in (CLEAN | MORE_CLEAN).items()}, **{name: JAX_HEAD + text for name, text in JAX_CLEAN.items()}}
 
 
 @pytest.mark.parametrize("name", WRONG)

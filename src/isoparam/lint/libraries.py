@@ -231,7 +231,7 @@ class Libraries(Calls):
         elif isinstance(given, Data) and given.param is not None and not given.deps:
             optim.params[given.param] = None
             given.param.optimizers.append(optim)
-        elif isinstance(given, Data) and given.deps:
+        elif isinstance(given, Data) and given.deps and given.param is None:
             from isoparam.lint.state import Found
 
             names = tuple(param.name for param in given.deps)

@@ -359,8 +359,6 @@ def _join_data(one: Data, other: Data) -> Data:
     for param, dep in other.deps.items():
         if param not in deps or dep.born > deps[param].born:
             deps[param] = dep
-    for param in (one.param, other.param):  # the parameter itself is never stale
-        deps.pop(param, None) if param is not None else None
     sort = one.sort if one.sort == other.sort else "unknown" if "unknown" in (one.sort, other.sort) else "tensor"
     if sort == "const":
         sort = "unknown"
