@@ -10,14 +10,22 @@ from doctor_cases.lint_jax import JAX_BAD, JAX_CLEAN, JAX_HEAD
 from doctor_cases.lint_more import MORE_BAD, MORE_CLEAN
 from isoparam.lint import check_source
 
-WRONG = {**{name: TORCH + text for name, text in (BAD | MORE_BAD).items()}, **{name: JAX_HEAD + text for name, text in JAX_BAD.items()}}
-RIGHT = {**{name: TORCH + text for name, text in (CLEAN | MORE_CLEAN).items()}, **{name: JAX_HEAD + text for name, text in JAX_CLEAN.items()}}
+WRONG = {
+    **{name: TORCH + text for name, text in (BAD | MORE_BAD).items()},
+    **{name: JAX_HEAD + text for name, text in JAX_BAD.items()},
+}
+RIGHT = {
+    **{name: TORCH + text for name, text in (CLEAN | MORE_CLEAN).items()},
+    **{name: JAX_HEAD + text for name, text in JAX_CLEAN.items()},
+}
 
 
 @pytest.mark.parametrize("name", WRONG)
 def test_mistake_is_found(name: str) -> None:
     text = WRONG[name]
-    line, mark = next((n, found) for n, row in enumerate(text.splitlines(), 1) if (found := re.search(r"# HERE(\??) (\S+)", row)))
+    line, mark = next(
+        (n, found) for n, row in enumerate(text.splitlines(), 1) if (found := re.search(r"# HERE(\??) (\S+)", row))
+    )
     found = check_source(text)
     kinds = {finding.kind for finding in found}
     assert mark[2] in kinds, f"{mark[2]} at line {line}, but: {found}"

@@ -55,7 +55,9 @@ def test_clean_file_ends_with_0(bad: Path) -> None:
     assert "Nothing found in 1 file" in output
 
 
-@pytest.mark.parametrize("arguments", [["--select", "SG2"], ["--ignore", "SG101"], ["--ignore", "SG1,SG2"], ["--exclude", "mod*.py"]])
+@pytest.mark.parametrize(
+    "arguments", [["--select", "SG2"], ["--ignore", "SG101"], ["--ignore", "SG1,SG2"], ["--exclude", "mod*.py"]]
+)
 def test_selection(bad: Path, arguments: list[str]) -> None:
     assert doctor(bad, *arguments)[0] == 0
 
@@ -65,7 +67,9 @@ def test_unknown_code_and_unknown_path_are_errors(bad: Path) -> None:
         check([bad], select=["SG999"])
     with pytest.raises(SpecError, match="does not exist"):
         check([bad.parent / "nowhere"])
-    done = subprocess.run([sys.executable, "-m", "isoparam", "doctor", "nowhere"], capture_output=True, text=True, cwd=bad.parent)
+    done = subprocess.run(
+        [sys.executable, "-m", "isoparam", "doctor", "nowhere"], capture_output=True, text=True, cwd=bad.parent
+    )
     assert done.returncode == 2
     assert "nowhere" in done.stderr
 
@@ -77,7 +81,9 @@ def test_file_that_does_not_parse_is_told_and_ends_with_2(bad: Path) -> None:
     assert "model.py:2: cannot be parsed" in output
 
 
-@pytest.mark.parametrize("comment", ["  # noqa: SG101 a frozen start", "  # isoparam: ignore[SG101] a frozen start", "  # noqa: SG1 start"])
+@pytest.mark.parametrize(
+    "comment", ["  # noqa: SG101 a frozen start", "  # isoparam: ignore[SG101] a frozen start", "  # noqa: SG1 start"]
+)
 def test_suppression_with_a_reason(comment: str) -> None:
     found = check_source(BAD.format(comment=comment))
     assert not found
@@ -106,10 +112,10 @@ def test_settings_of_pyproject(bad: Path) -> None:
 
 
 def test_opt_in_rule_is_off_until_it_is_asked_for(tmp_path: Path) -> None:
-    from isoparam.lint.pages import EXAMPLES
+    from isoparam.lint.pages import examples
 
     file = tmp_path / "tied.py"
-    file.write_text(EXAMPLES["SG107"].bad)
+    file.write_text(examples("SG107")[0])
     assert doctor(file)[0] == 0
     assert doctor(file, "--extend-select", "SG107")[0] == 1
 
@@ -140,7 +146,9 @@ def test_bases_are_followed_across_files(tmp_path: Path) -> None:
     package = tmp_path / "pack"
     package.mkdir()
     (package / "__init__.py").write_text("")
-    (package / "base.py").write_text("import torch\n\nclass Base(torch.nn.Module):\n    pass\n\nclass Middle(Base):\n    pass\n")
+    (package / "base.py").write_text(
+        "import torch\n\nclass Base(torch.nn.Module):\n    pass\n\nclass Middle(Base):\n    pass\n"
+    )
     (package / "model.py").write_text(
         "import torch\nfrom .base import Middle as M\n\nclass Model(M):\n    def __init__(self):\n        super().__init__()\n"
         "        self.raw = torch.nn.Parameter(torch.zeros(3))\n        self.x = self.raw.exp()\n"

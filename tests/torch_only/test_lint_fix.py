@@ -91,7 +91,10 @@ def test_property_trains_where_the_attribute_raised(text: str) -> None:
 def test_formatting_and_comments_are_kept() -> None:
     new, _ = repaired_text(PLAIN, list(check_source(PLAIN)))
     changed = [line for line in difflib.ndiff(PLAIN.splitlines(), new.splitlines()) if line[0] in "+-"]
-    assert [line for line in changed if line[0] == "-"] == ["-         self.x = torch.sigmoid(self.x_raw)  # keep me", "-         # between 0 and 1"][::-1]
+    assert [line for line in changed if line[0] == "-"] == [
+        "-         self.x = torch.sigmoid(self.x_raw)  # keep me",
+        "-         # between 0 and 1",
+    ][::-1]
     assert "        # between 0 and 1\n        return torch.sigmoid(self.x_raw)  # keep me\n" in new
     assert "return self.x   *   inp  # odd spacing stays" in new
 

@@ -418,12 +418,22 @@ class _Named(Data):
 
 
 Named = _Named
-_OBJECT_METHODS = frozenset(
-    ["parameters", "named_parameters", "children", "named_children", "modules", "named_modules", "state_dict", "load_state_dict", "to", "cuda", "cpu", "float", "double", "half", "train", "eval", "requires_grad_", "apply", "zero_grad", "register_buffer", "register_parameter", "register_module", "add_module", "buffers", "named_buffers", "register_forward_pre_hook", "register_forward_hook", "register_full_backward_hook", "type", "share_memory", "get_parameter", "get_submodule", "bfloat16", "compile", "log", "log_dict", "manual_backward", "optimizers", "init", "apply", "param", "variable", "put_variable", "sow", "replace", "bind", "save_hyperparameters", "lr_schedulers", "__class__", "items", "keys", "values", "__dict__", "_buffers", "_parameters", "_modules", "register_load_state_dict_pre_hook", "_register_load_state_dict_pre_hook", "_register_state_dict_hook", "get_buffer", "register_state_dict_pre_hook", "named_priors", "register_prior", "register_constraint", "forward", "__call__", "extra_repr"]
-)
-_HELD_ATTRS = frozenset(
-    ["mean", "stddev", "variance", "scale", "loc", "covariance_matrix", "scale_tril", "precision_matrix", "probs", "logits", "base_dist", "weight", "mode", "concentration", "rate", "df"]
-)
+_OBJECT_METHODS = {
+    "parameters", "named_parameters", "children", "named_children", "modules", "named_modules", "state_dict",
+    "load_state_dict", "to", "cuda", "cpu", "float", "double", "half", "train", "eval", "requires_grad_", "apply",
+    "zero_grad", "register_buffer", "register_parameter", "register_module", "add_module", "buffers", "named_buffers",
+    "register_forward_pre_hook", "register_forward_hook", "register_full_backward_hook", "type", "share_memory",
+    "get_parameter", "get_submodule", "bfloat16", "compile", "log", "log_dict", "manual_backward", "optimizers", "init",
+    "apply", "param", "variable", "put_variable", "sow", "replace", "bind", "save_hyperparameters", "lr_schedulers",
+    "__class__", "items", "keys", "values", "__dict__", "_buffers", "_parameters", "_modules",
+    "register_load_state_dict_pre_hook", "_register_load_state_dict_pre_hook", "_register_state_dict_hook", "get_buffer",
+    "register_state_dict_pre_hook", "named_priors", "register_prior", "register_constraint", "forward", "__call__",
+    "extra_repr",
+}  # fmt: skip
+_HELD_ATTRS = {
+    "mean", "stddev", "variance", "scale", "loc", "covariance_matrix", "scale_tril", "precision_matrix", "probs", "logits",
+    "base_dist", "weight", "mode", "concentration", "rate", "df",
+}  # fmt: skip
 
 
 def _whole_number(index: Value) -> bool:

@@ -255,7 +255,9 @@ class Machine(Tracing):
         runs = []
         self.module_env(module)
         main = [node for node in module.tree.body if _is_main(node)]
-        makers = {name for name, info in module.classes.items() if info.kind in ("struct", "eqx", "linen", "pytree", "dataclass")}
+        makers = {
+            name for name, info in module.classes.items() if info.kind in ("struct", "eqx", "linen", "pytree", "dataclass")
+        }
         lively = [
             node
             for node in module.functions.values()
@@ -281,7 +283,9 @@ class Machine(Tracing):
         runs = []
         jitted = {name for name, node in info.methods.items() if id(node) in self.names.lively}
         for name, node in info.methods.items():
-            calls_one = any(isinstance(part, ast.Attribute) and part.attr in jitted for part in ast.walk(node)) if jitted else False
+            calls_one = (
+                any(isinstance(part, ast.Attribute) and part.attr in jitted for part in ast.walk(node)) if jitted else False
+            )
             if (name in jitted or calls_one) and id(node) not in self.visited and not name.startswith("__"):
                 if not node.args.args or node.args.args[0].arg != "self":
                     continue

@@ -8,9 +8,13 @@ from isoparam.lint.attributes import Attributes
 from isoparam.lint.project import normal
 from isoparam.lint.values import NONE, UNKNOWN, Box, Cls, Data, Env, Func, Lib, Method, Obj, Optim, Token, Value, const
 
-_BUILTINS = frozenset(
-    ["abs", "all", "any", "bool", "bytes", "callable", "complex", "dict", "dir", "enumerate", "filter", "float", "format", "frozenset", "getattr", "hasattr", "hash", "id", "int", "isinstance", "issubclass", "iter", "len", "list", "map", "max", "min", "next", "object", "open", "pow", "print", "property", "range", "repr", "reversed", "round", "set", "setattr", "slice", "sorted", "staticmethod", "str", "sum", "super", "tuple", "type", "vars", "zip", "delattr", "classmethod", "locals", "globals", "input", "divmod"]
-)
+_BUILTINS = {
+    "abs", "all", "any", "bool", "bytes", "callable", "complex", "dict", "dir", "enumerate", "filter", "float", "format",
+    "frozenset", "getattr", "hasattr", "hash", "id", "int", "isinstance", "issubclass", "iter", "len", "list", "map", "max",
+    "min", "next", "object", "open", "pow", "print", "property", "range", "repr", "reversed", "round", "set", "setattr",
+    "slice", "sorted", "staticmethod", "str", "sum", "super", "tuple", "type", "vars", "zip", "delattr", "classmethod",
+    "locals", "globals", "input", "divmod",
+}  # fmt: skip
 
 
 class Expressions(Attributes):

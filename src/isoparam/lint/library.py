@@ -42,7 +42,18 @@ VIEW_ATTRS = {"T", "mT", "H", "mH", "real", "imag"}
 IN_PLACE_SAFE = {"requires_grad_", "share_memory_", "retain_grad_", "detach_", "rename_", "pin_memory_"}
 
 # Functions of torch whose result does not carry the graph of what they are given.
-_NEW = ["zeros", "ones", "empty", "full", "arange", "linspace", "logspace", "rand", "randn", "randint", "randperm", "eye", "zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like", "randint_like", "normal", "bernoulli", "multinomial", "poisson", "tril_indices", "triu_indices", "device", "dtype", "Size", "Generator", "manual_seed", "is_tensor", "is_storage", "numel", "finfo", "iinfo", "is_grad_enabled", "get_default_dtype", "set_default_dtype", "load", "save", "compile", "argmax", "argmin", "argsort", "eq", "ne", "lt", "gt", "le", "ge", "isnan", "isinf", "isfinite", "equal", "allclose", "nonzero", "isin", "bucketize", "searchsorted", "result_type", "promote_types", "can_cast", "is_floating_point", "is_complex", "broadcast_shapes", "count_nonzero", "any", "all", "logical_and", "logical_or", "logical_not", "get_rng_state", "set_rng_state", "sparse_coo_tensor_indices", "set_num_threads", "hann_window", "hamming_window", "from_file", "frombuffer", "Tag", "isclose", "sign", "signbit", "floor", "ceil", "round", "zeros_", "Tensor", "FloatTensor", "LongTensor"]
+_NEW = [
+    "zeros", "ones", "empty", "full", "arange", "linspace", "logspace", "rand", "randn", "randint", "randperm", "eye",
+    "zeros_like", "ones_like", "empty_like", "full_like", "rand_like", "randn_like", "randint_like", "normal", "bernoulli",
+    "multinomial", "poisson", "tril_indices", "triu_indices", "device", "dtype", "Size", "Generator", "manual_seed",
+    "is_tensor", "is_storage", "numel", "finfo", "iinfo", "is_grad_enabled", "get_default_dtype", "set_default_dtype",
+    "load", "save", "compile", "argmax", "argmin", "argsort", "eq", "ne", "lt", "gt", "le", "ge", "isnan", "isinf",
+    "isfinite", "equal", "allclose", "nonzero", "isin", "bucketize", "searchsorted", "result_type", "promote_types",
+    "can_cast", "is_floating_point", "is_complex", "broadcast_shapes", "count_nonzero", "any", "all", "logical_and",
+    "logical_or", "logical_not", "get_rng_state", "set_rng_state", "sparse_coo_tensor_indices", "set_num_threads",
+    "hann_window", "hamming_window", "from_file", "frombuffer", "Tag", "isclose", "sign", "signbit", "floor", "ceil",
+    "round", "zeros_", "Tensor", "FloatTensor", "LongTensor",
+]  # fmt: skip
 NEW_FUNCTIONS = {f"torch.{name}" for name in _NEW} - {"torch.Tensor"} | {
     f"jax.numpy.{name}" for name in _NEW if name not in ("round", "floor", "ceil", "sign")
 }
@@ -59,9 +70,15 @@ TENSOR_PREFIXES = (
 CUT_PREFIXES = ("numpy.", "math.", "scipy.")
 
 # Modules of torch.nn without parameters; a name that ends in one of the suffixes has none, either.
-BARE_MODULES = set(
-    ["ReLU", "ReLU6", "GELU", "SiLU", "Mish", "ELU", "SELU", "CELU", "LeakyReLU", "RReLU", "Hardtanh", "Hardswish", "Hardsigmoid", "Hardshrink", "LogSigmoid", "Sigmoid", "Tanh", "Softplus", "Softshrink", "Softsign", "Tanhshrink", "Threshold", "GLU", "Softmin", "Softmax", "Softmax2d", "LogSoftmax", "Identity", "Flatten", "Unflatten", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout", "Fold", "Unfold", "Upsample", "UpsamplingNearest2d", "UpsamplingBilinear2d", "PixelShuffle", "PixelUnshuffle", "ChannelShuffle", "ZeroPad1d", "ZeroPad2d", "ZeroPad3d", "CosineSimilarity", "PairwiseDistance", "LocalResponseNorm", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d", "Module"]
-)
+BARE_MODULES = {
+    "ReLU", "ReLU6", "GELU", "SiLU", "Mish", "ELU", "SELU", "CELU", "LeakyReLU", "RReLU", "Hardtanh", "Hardswish",
+    "Hardsigmoid", "Hardshrink", "LogSigmoid", "Sigmoid", "Tanh", "Softplus", "Softshrink", "Softsign", "Tanhshrink",
+    "Threshold", "GLU", "Softmin", "Softmax", "Softmax2d", "LogSoftmax", "Identity", "Flatten", "Unflatten", "Dropout",
+    "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout", "Fold", "Unfold", "Upsample",
+    "UpsamplingNearest2d", "UpsamplingBilinear2d", "PixelShuffle", "PixelUnshuffle", "ChannelShuffle", "ZeroPad1d",
+    "ZeroPad2d", "ZeroPad3d", "CosineSimilarity", "PairwiseDistance", "LocalResponseNorm", "InstanceNorm1d",
+    "InstanceNorm2d", "InstanceNorm3d", "Module",
+}  # fmt: skip
 BARE_SUFFIXES = ("Loss", "Pool1d", "Pool2d", "Pool3d", "Pad1d", "Pad2d", "Pad3d", "NLLLoss")
 MODULE_LISTS = {"ModuleList", "Sequential", "ParameterList", "ModuleDict", "ParameterDict"}
 MODULE_SELF = {

@@ -209,9 +209,7 @@ def _unregistered(machine: Machine, root: Obj, looked: Looked) -> None:
             continue
         if isinstance(value, Data) and value.param is not None and value.param.sort == "leaf" and value.param.trainable:
             _note(looked, root, name, site, "leaf", machine)
-        elif (
-            isinstance(value, Data) and value.deps and _unowned(value, site)
-        ):
+        elif isinstance(value, Data) and value.deps and _unowned(value, site):
             looked.kept = [kept for kept in looked.kept if kept.table is not root.attrs or kept.attr != name]
             _note(looked, root, name, site, "converted", machine)
         elif isinstance(value, Box) and value.kind in ("list", "tuple", "dict", "set"):
@@ -271,7 +269,9 @@ def _collected(machine: Machine, obj: Obj, name: str, value: Box, start: int) ->
     kept = [item for item in value.all() if isinstance(item, Data) and item.sort == "tensor"]
     old = [param for item in kept for param, dep in item.deps.items() if machine.stale(param, dep)]
     if old and len(kept) > 1:
-        machine.found.append(Found("graph-growth", path_of(obj, name), tuple(param.name for param in old), site, "attribute list"))
+        machine.found.append(
+            Found("graph-growth", path_of(obj, name), tuple(param.name for param in old), site, "attribute list")
+        )
 
 
 def _cut_off(machine: Machine, info: ClassInfo, obj: Obj, outputs: list[tuple[str, Value]], looked: Looked) -> None:

@@ -1,35 +1,42 @@
-"""The page of each rule: `isoparam doctor --explain CODE`, and docs/doctor/rules; `python -m isoparam.lint.pages DIR` writes them."""
+"""The page of each rule: `isoparam doctor --explain CODE`, and docs/doctor/rules; `python -m isoparam.lint.pages DIR` writes them.
 
+What a page shows beside the words of the rule is in `rules/CODE.md`: code in which the rule finds something, why that is wrong,
+the same put right, and where the rule is silent. Tests hold the lint to both codes.
+"""
+
+import re
 import sys
 from pathlib import Path
 
 from isoparam.diagnosis import RULES, Rule
-from isoparam.lint.examples import Example
-from isoparam.lint.examples_jax import JAX
-from isoparam.lint.examples_torch import TORCH
 
-EXAMPLES: dict[str, Example] = {**TORCH, **JAX}
 _SEEN = {
     "lint": "in the text, by `isoparam doctor PATH`",
     "torch": "in a running program, by `isoparam.torch.doctor`",
     "jax": "in a running program, by `isoparam.jax.doctor`",
 }
+_FOLDER = Path(__file__).parent / "rules"
 
 
 def page(rule: Rule) -> str:
     """The page of one rule, in Markdown."""
     seen = "; ".join(_SEEN[each] for each in rule.seen)
-    opt = (
-        ""
-        if rule.default or "lint" not in rule.seen
-        else " It is off in the lint until it is asked for: `--extend-select " + rule.code + "`."
-    )
-    parts = [f"# {rule.code}: {rule.kind}", f"{_sentence(rule.title)} What happens: {rule.outcome}.", f"Found {seen}.{opt}"]
-    example = EXAMPLES.get(rule.code)
-    if example is not None:
-        parts += ["## What is found", f"```python\n{example.bad.strip()}\n```", "## Why", example.why]
-        parts += ["## What to write instead", f"```python\n{example.good.strip()}\n```", "## When it is silent", example.silent]
-    return "\n\n".join(parts) + "\n"
+    found = f"Found {seen}."
+    if not rule.default and "lint" in rule.seen:
+        found += f" It is off in the lint until it is asked for: `--extend-select {rule.code}`."
+    parts = [f"# {rule.code}: {rule.kind}", f"{_sentence(rule.title)} What happens: {rule.outcome}.", found]
+    return "\n\n".join([*parts, *shown(rule.code)]).rstrip() + "\n"
+
+
+def shown(code: str) -> list[str]:
+    """What a page shows of a rule of the lint; empty for the others."""
+    file = _FOLDER / f"{code}.md"
+    return [file.read_text(encoding="utf-8")] if file.is_file() else []
+
+
+def examples(code: str) -> list[str]:
+    """The codes of a page: the bad one, then the one put right."""
+    return [found for text in shown(code) for found in re.findall(r"```python\n(.*?)```", text, re.DOTALL)]
 
 
 def index() -> str:

@@ -175,7 +175,20 @@ class Project:
         info.kind = next((kind for kind in map(_kind_of_base, info.bases) if kind), "") or _kind_by_decorator(info, self)
 
 
-_LIBRARIES = {"torch", "jax", "flax", "optax", "numpy", "equinox", "functools", "typing", "copy", "dataclasses", "math", "collections"}
+_LIBRARIES = {
+    "torch",
+    "jax",
+    "flax",
+    "optax",
+    "numpy",
+    "equinox",
+    "functools",
+    "typing",
+    "copy",
+    "dataclasses",
+    "math",
+    "collections",
+}
 
 
 def module_name(path: str) -> str:

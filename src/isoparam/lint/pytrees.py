@@ -23,7 +23,9 @@ def look_at(machine: "Tracing", obj: Obj, node: ast.AST | None) -> None:
             continue
         if value.param is not None and not value.deps:
             if name in static and value.param.sort == "array" and own_init:
-                machine.found.append(Found("static-field", f"{info.name}.{name}", (name,), obj.sites.get(name) or machine.site(), "array"))
+                machine.found.append(
+                    Found("static-field", f"{info.name}.{name}", (name,), obj.sites.get(name) or machine.site(), "array")
+                )
             continue
         sources = [param for param in (*value.deps, *value.cuts) if param in leaves or info.kind == "linen"]
         site = obj.sites.get(name) if own_init else machine.site()

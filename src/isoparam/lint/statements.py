@@ -52,7 +52,9 @@ class Statements(Expressions):
         """target += value."""
         old = self.evaluate(node.target)
         new = self.evaluate(node.value)
-        if (isinstance(old, Data) and (old.param is not None or old.deps) and not isinstance(node.target, ast.Name)) or (isinstance(old, Data) and old.param is not None and not old.deps):
+        if (isinstance(old, Data) and (old.param is not None or old.deps) and not isinstance(node.target, ast.Name)) or (
+            isinstance(old, Data) and old.param is not None and not old.deps
+        ):
             self.in_place(node.target, old, [old, new], node, "augmented assignment")
         elif isinstance(old, Box) and isinstance(new, Box):
             for item in new.all():

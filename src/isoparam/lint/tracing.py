@@ -26,7 +26,20 @@ _DROPPED = {
 }
 _SHAPES = {"shape", "ndim", "size", "result_type", "broadcast_shapes", "issubdtype", "iscomplexobj", "dtype", "promote_types"}
 _FLAT = {"round", "rint", "floor", "ceil", "sign", "argmax", "argmin", "heaviside", "trunc", "fix"}
-_STATEFUL = {"adam", "adamw", "rmsprop", "adagrad", "lion", "nadam", "radam", "adamax", "lamb", "yogi", "adabelief", "adafactor"}
+_STATEFUL = {
+    "adam",
+    "adamw",
+    "rmsprop",
+    "adagrad",
+    "lion",
+    "nadam",
+    "radam",
+    "adamax",
+    "lamb",
+    "yogi",
+    "adabelief",
+    "adafactor",
+}
 _AT = {"set", "add", "multiply", "mul", "divide", "min", "max", "power", "apply"}
 
 
@@ -199,8 +212,13 @@ class Tracing(Methods):
     def traced(self, callee: Wrapped, args: Args, kwargs: Named, node: ast.AST) -> Value:
         """The body of a function under a transformation, its arguments traced."""
         func = callee.inner
-        marked = [value if n in callee.statics else self.as_tracer(value, callee, n in callee.argnums) for n, value in enumerate(args)]
-        named = {name: value if name in callee.statics else self.as_tracer(value, callee, name in callee.argnums) for name, value in kwargs.items()}
+        marked = [
+            value if n in callee.statics else self.as_tracer(value, callee, n in callee.argnums) for n, value in enumerate(args)
+        ]
+        named = {
+            name: value if name in callee.statics else self.as_tracer(value, callee, name in callee.argnums)
+            for name, value in kwargs.items()
+        }
         outside = set(self.outside)
         self.tracing.append(callee)
         self.depth.append(len(self.frames))
@@ -281,7 +299,11 @@ class Tracing(Methods):
     def clipped(self, value: Value) -> None:
         """A leaf that is clipped as it is read by a function that is differentiated."""
         if isinstance(value, Data) and value.param is not None and not value.deps and value.tracer is not None:
-            if value.param.sort == "array" and ("leaf of", id(value.param)) in value.tracer.captures and not _MEANT.search(value.param.name):
+            if (
+                value.param.sort == "array"
+                and ("leaf of", id(value.param)) in value.tracer.captures
+                and not _MEANT.search(value.param.name)
+            ):
                 self.found.append(Found("zero-gradient-leaf", value.param.name, (value.param.name,), self.site(), "clip"))
 
     def looped(self, full: str, args: Args, kwargs: Named, node: ast.AST) -> Value:
@@ -448,7 +470,12 @@ class Tracing(Methods):
             return
         full = self.project.dotted(call.func, self.frame.module)
         name: ast.expr | None = target if full in _DROPPED else None
-        if isinstance(call.func, ast.Attribute) and call.func.attr == "update" and isinstance(target, ast.Tuple) and len(target.elts) == 2:
+        if (
+            isinstance(call.func, ast.Attribute)
+            and call.func.attr == "update"
+            and isinstance(target, ast.Tuple)
+            and len(target.elts) == 2
+        ):
             owner = self.evaluate(call.func.value)
             if isinstance(owner, Obj) and owner.lib.rsplit(".", 1)[-1] in _STATEFUL and _in_loop(func.node, node):
                 name = target.elts[1]
