@@ -1,7 +1,7 @@
 """softmax along the last axis: over-parametrised, and with a last logit of 0."""
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, enable_x64
 
 from jax_impl.kernels.derivatives import with_rule
 from jax_impl.kernels.elementary import exp, expm1, log, two_sum
@@ -15,6 +15,11 @@ from jax_impl.kernels.sums import sum_once
 )
 def softmax(x: Array) -> Array:
     """exp(x)/sum exp(x): n numbers to n positive ones that sum to 1."""
+    if x.dtype == jnp.float32:
+        with enable_x64(True):
+            wide = x.astype(jnp.float64)
+            weights = jnp.exp(wide - jnp.max(wide, axis=-1, keepdims=True))
+            return (weights / jnp.sum(weights, axis=-1, keepdims=True)).astype(x.dtype)
     exponent, rest = _exponents(x)
     weights = exp(exponent) * (1 + rest)
     return weights / sum_once(weights)

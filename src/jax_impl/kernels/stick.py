@@ -7,7 +7,7 @@ of m_k has to be rounded.
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jax import Array
+from jax import Array, enable_x64, lax
 
 from jax_impl.kernels.derivatives import with_rule, with_slope
 from jax_impl.kernels.elementary import divided, exp, expm1, half_digits, log, log1p, two_sum
@@ -16,6 +16,7 @@ from jax_impl.kernels.sums import after, before, on_one_grid, reverse_cumsum
 
 # What is left of the stick is below the smallest number of float64 after exp(-746).
 _ALL = 800.0
+_FAR = 300.0  # exp(-300) is 0 in float32, and exp(300) times a number of float32 finite in float64
 
 
 class Broken(NamedTuple):
@@ -43,6 +44,9 @@ def stick_breaking(x: Array) -> Array:
 
     The product is the exponential of a sum that is kept to twice the precision, since it may be in the hundreds.
     """
+    if x.dtype == jnp.float32:
+        with enable_x64(True):
+            return _plain_stick(x.astype(jnp.float64)).astype(x.dtype)
     cost, cost_tail = _cost(x)
     head, tail = on_one_grid(jnp.where(cost < _ALL, cost, _ALL), 4.0 * x.shape[-1])
     lower, lower_tail = on_one_grid(tail + cost_tail, 4.0 * x.shape[-1])
@@ -50,6 +54,13 @@ def stick_breaking(x: Array) -> Array:
     rest = error + jnp.cumsum(lower_tail, axis=-1)
     stick = exp(-before(sums)) * (1 - before(rest))
     return jnp.concatenate([_broken(x).taken * stick[..., :-1], stick[..., -1:]], axis=-1)
+
+
+def _plain_stick(x: Array) -> Array:
+    """`stick_breaking` in float64, for numbers that come from float32: z_k/(1 - z_k) is exp(x_k)/m_k."""
+    odds = jnp.exp(jnp.clip(x, -_FAR, _FAR)) / _behind(x)
+    left = lax.cumprod(1 / (1 + odds), axis=x.ndim - 1)
+    return jnp.concatenate([odds * left, left[..., -1:]], axis=-1)
 
 
 def stick_log(y: Array) -> Array:
@@ -113,10 +124,14 @@ def _push(x: Array, y: Array, tangent: Array) -> Array:
 
 def _pull(x: Array, y: Array, cotangent: Array) -> Array:
     """z_k sum_{j>k} y_j (w_k - w_j), with all w measured from that of the largest entry."""
-    broken = _broken(x)
     largest = _largest(y)
     offset = cotangent - jnp.sum(jnp.where(largest, cotangent, 0.0), axis=-1, keepdims=True)
     weighted = jnp.where(largest, 0.0, y * offset)
+    if x.dtype == jnp.float32:  # from the value alone, with z_k = y_k / sum_{j>=k} y_j
+        sums = reverse_cumsum(y)
+        rest = sums[..., 1:] * offset[..., :-1] - reverse_cumsum(weighted)[..., 1:]
+        return y[..., :-1] / jnp.where(sums > 0, sums, 1.0)[..., :-1] * rest
+    broken = _broken(x)
     return broken.left * weighted[..., :-1] - broken.taken * reverse_cumsum(weighted)[..., 1:]
 
 
