@@ -17,7 +17,7 @@ PARITY: dict[tuple[str, str], Row] = {
     ("corr-chol", "log_abs_det"): Row(3, 2, None, None, LOGS),
     ("corr-chol", "pullback"): Row(1, 3, 1, None, LENGTHS),
     ("corr-chol", "log_abs_det_gradient"): Row(2, 2, None, None, LENGTHS),
-    ("corr-chol-tanh", "forward"): Row(3, 3, None, None, LENGTHS),
+    ("corr-chol-tanh", "forward"): Row(1, 3, None, None, LENGTHS),
     ("corr-chol-tanh", "inverse"): Row(2, 2, None, None, DIVISIONS),
     ("corr-chol-tanh", "log_abs_det"): Row(3, 4, None, None, LOGS),
     ("corr-chol-tanh", "pullback"): Row(7, 4, None, None, LENGTHS),
