@@ -119,6 +119,21 @@ class Ages:
         return low
 
 
+def unmoved(optimizer: torch.optim.Optimizer) -> set[int]:
+    """The ids of what a step left where it was: by a rate of 0, or plain descent along a gradient of zeros."""
+    found: set[int] = set()
+    for group in optimizer.param_groups:
+        if isinstance(group.get("lr"), int | float) and group["lr"] == 0:
+            found |= {id(leaf) for leaf in group["params"]}
+        elif type(optimizer) is torch.optim.SGD and not group["momentum"] and not group["weight_decay"]:
+            graded = [leaf for leaf in group["params"] if leaf.grad is not None and not leaf.grad.is_sparse]
+            if graded:
+                device = graded[0].device
+                moved = torch.stack([leaf.grad.any().to(device) for leaf in graded]).tolist()
+                found |= {id(leaf) for leaf, moves in zip(graded, moved, strict=True) if not moves}
+    return found
+
+
 def _threads_made() -> int:
     """How many threads without a name of their own this process has made, one more with each call."""
     number = threading.Thread().name.partition("-")[2].partition(" ")[0]

@@ -71,12 +71,14 @@ def in_globals(variables: dict[str, Any], search: Search) -> Iterator[Held]:
         return
     search.seen.add(id(variables))
     for name, value in list(variables.items()):
-        if name.startswith("__") or isinstance(value, (*PLAIN, nn.Module)) or _is_foreign_value(value):
+        if name.startswith("__") or isinstance(value, PLAIN):
+            continue
+        if _is_foreign_value(value) and not isinstance(value, nn.Module):
             continue
         if isinstance(value, types.FunctionType) and value.__globals__ is not variables:
             continue
         for path, tensor, how in search.within(value, name):
-            yield Held(path, how or "global", name, str(variables.get("__file__", "")), tensor, path[len(name) :])
+            yield Held(path, how or "global", name, str(variables.get("__file__", "")), tensor, path[len(name) :], search.inner)
 
 
 def _is_foreign_value(value: Any) -> bool:
@@ -99,10 +101,11 @@ def in_frame(frame: types.FrameType, search: Search) -> Iterator[Held]:
     if frame.f_code.co_name != "<module>":
         where = f" (local of {frame.f_code.co_name})"
         for name, value in list(frame.f_locals.items()):
-            if isinstance(value, (*PLAIN, nn.Module)) or _is_foreign_value(value):
+            if isinstance(value, PLAIN) or (_is_foreign_value(value) and not isinstance(value, nn.Module)):
                 continue
-            for path, tensor, how in search.within(value, name, depth=3):
-                yield Held(path + where, "cache" if how == "cache" else "local", name, frame.f_code, tensor, path[len(name) :])
+            for path, tensor, told in search.within(value, name, depth=3):
+                how = told if told in ("cache", "buffer") else "local"
+                yield Held(path + where, how, name, frame.f_code, tensor, path[len(name) :], search.inner)
     yield from in_globals(frame.f_globals, search)
 
 

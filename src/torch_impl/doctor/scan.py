@@ -15,14 +15,14 @@ from torch_impl.doctor.look import outcome_of, params_of
 from torch_impl.doctor.names import Names
 from torch_impl.doctor.owners import is_lost, optimizers_of, replaced, unregistered, unregistered_at
 from torch_impl.doctor.record import Record
-from torch_impl.doctor.source import born_with, is_constant, is_set_later, places_of
+from torch_impl.doctor.source import born_with, class_node, is_constant, is_set_later, places_of
 from torch_impl.doctor.state import Held, Search
 from torch_impl.doctor.words import fragile, stale
 
 Optimizers = torch.optim.Optimizer | Sequence[torch.optim.Optimizer] | None
 
 
-def scan(model: Any, optimizer: Optimizers = None) -> Diagnosis:
+def scan(model: Any, optimizer: Optimizers = None, *others: torch.optim.Optimizer) -> Diagnosis:
     """Look for stale graphs in what a model keeps, before it is trained.
 
     Nothing is run. Found are: values that were derived from parameters when the model was made and are kept, in attributes,
@@ -33,6 +33,7 @@ def scan(model: Any, optimizer: Optimizers = None) -> Diagnosis:
     Args:
         model: a module, or an object that holds modules or trainable tensors.
         optimizer: what moves its parameters: one or several; None leaves the optimizers out.
+        others: further optimizers.
 
     Returns:
         A `Diagnosis`, true when something was found.
@@ -54,7 +55,7 @@ def scan(model: Any, optimizer: Optimizers = None) -> Diagnosis:
     """
     names = Names(model)
     record = Record(names.title)
-    examine(names, optimizers_of(optimizer), record)
+    examine(names, optimizers_of([optimizer, *others]), record)
     return record.diagnosis
 
 
@@ -103,9 +104,11 @@ def is_renewed(held: Held, names: Names) -> bool:
     if held.inner is not None and is_set_later(*held.inner):
         return True
     owner = held.owner if isinstance(held.owner, type) else type(held.owner)
+    if class_node(owner) is None and not owner.__module__.startswith("torch."):
+        return False  # no source to read: what stands there before training was made before it
     born = born_with(owner)
     places = [place for place in places_of(held, names.model) if not is_constant(place)]
-    return any(place.function not in born for place in places)
+    return not places or any(place.function not in born for place in places)
 
 
 def is_owned_by_hook(module: nn.Module, attr: str) -> bool:

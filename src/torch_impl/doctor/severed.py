@@ -32,11 +32,11 @@ _BLOCKS = ("no_grad", "inference_mode", "set_grad_enabled")
 
 
 class Severed:
-    """Watches which parameters of stepping optimizers never have a gradient, and follows these."""
+    """Watches which parameters of stepping optimizers never have a gradient, and follows these if it may."""
 
     def __init__(self, names: Names, follow: bool) -> None:
         self._names = names
-        self._may_follow = follow
+        self.may_follow = follow
         self._follower: Follower | None = None
         self._steps: dict[int, int] = {}
         self._without: dict[int, tuple[nn.Parameter, int, Any]] = {}  # parameter, steps without gradient, entries at first
@@ -50,8 +50,14 @@ class Severed:
             self._cut |= self._follower.origins(outputs) - reached
         self._with |= reached
 
-    def before_step(self, leaves: Iterable[Array], graded: set[int]) -> None:
-        """Count who has a gradient, and stop to follow in time."""
+    def before_step(self) -> None:
+        """Stop to follow in time."""
+        if self._follower is not None:
+            self._followed_steps += 1
+            self.close() if self._followed_steps >= FOLLOWED_STEPS else None
+
+    def after_step(self, leaves: Iterable[Array], graded: set[int]) -> None:
+        """Count who had a gradient, and begin to follow those without one."""
         for parameter in leaves:
             key = id(parameter)
             if key in graded:
@@ -60,13 +66,7 @@ class Severed:
             elif parameter.requires_grad and key not in self._with:
                 _, steps, entries = self._without.get(key, (parameter, 0, None))
                 self._without[key] = (parameter, steps + 1, _entries(parameter) if entries is None else entries)  # type: ignore[assignment]
-        if self._follower is not None:
-            self._followed_steps += 1
-            self.close() if self._followed_steps >= FOLLOWED_STEPS else None
-
-    def after_step(self) -> None:
-        """Begin to follow those without a gradient."""
-        if self._may_follow and self._without and self._followed_steps < FOLLOWED_STEPS:
+        if self.may_follow and self._without and self._followed_steps < FOLLOWED_STEPS:
             if self._follower is None:
                 self._follower = Follower()
             self._follower.follow(p for key, (p, _, _) in self._without.items() if key not in self._with)

@@ -123,7 +123,8 @@ class Search:
         elif isinstance(value, property):
             yield from (("", function, None) for function in (value.fget, value.fset) if function is not None)
         elif isinstance(value, nn.Module):
-            yield from ((f".{name}", entry, None) for name, entry in module_entries(value))
+            for name, entry in module_entries(value):
+                yield f".{name}", entry, "buffer" if name in value._buffers else None
             yield from ((f".{name}", entry, None) for name, entry in value._modules.items())
         elif not is_foreign(type(value)):
             yield from ((f".{name}", entry, None) for name, entry in _attributes(value))

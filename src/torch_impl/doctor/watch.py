@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from isoparam.arguments import whole
-from torch_impl.doctor.ages import Ages
+from torch_impl.doctor.ages import Ages, unmoved
 from torch_impl.doctor.explain import explain_into
 from torch_impl.doctor.graph import Graph
 from torch_impl.doctor.growth import Growth
@@ -33,7 +33,7 @@ REFRESHED = 4  # looks after which the modules of the model are listed anew
 class Watch(Record):
     """What `watch` gives: a diagnosis that grows while the block runs, and a callback."""
 
-    def __init__(self, model: Any = None, optimizer: Optimizers = None, *, steps: int | None = None) -> None:
+    def __init__(self, model: Any, optimizer: Any, *, steps: int | None = None) -> None:
         self._names = Names(model)
         super().__init__(self._names.title)
         self._left = None if steps is None else whole("steps", steps, least=1)
@@ -124,6 +124,8 @@ class Watch(Record):
                 self._no_graph()
             return
         helds = self._looker.look(graph, retain, frame)
+        if any(type(node).__name__ == "CompiledFunctionBackward" for node in graph.nodes):
+            self._severed.may_follow = False  # it would be compiled again for what is followed
         self._severed.backward(outputs, {id(edge.leaf) for edge in graph.uses})
         for finding in self._growth.look(helds, graph):
             self.add(finding)
@@ -143,9 +145,9 @@ class Watch(Record):
         if not self._is_due(before=1):
             return
         leaves = _leaves(optimizer)
-        graded = self._graded[id(optimizer)] = {id(leaf) for leaf in leaves if leaf.grad is not None}
+        self._graded[id(optimizer)] = {id(leaf) for leaf in leaves if leaf.grad is not None}
         self._ages.before_step(leaves)
-        self._severed.before_step(leaves, graded)
+        self._severed.before_step()
 
     def _after_step(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
         self._guarded(self._moved, optimizer)
@@ -155,14 +157,14 @@ class Watch(Record):
     def _moved(self, optimizer: torch.optim.Optimizer) -> None:
         graded = self._graded.pop(id(optimizer), None)
         if graded is not None:
-            still = [group for group in optimizer.param_groups if isinstance(group.get("lr"), int | float) and group["lr"] == 0]
-            graded -= {id(leaf) for group in still for leaf in group["params"]}
-            self._ages.after_step(_leaves(optimizer), graded)
-            self._severed.after_step()
+            leaves = _leaves(optimizer)
+            graded |= {id(leaf) for leaf in leaves if leaf.grad is not None}  # those of a closure come within the step
+            self._severed.after_step(leaves, graded)
+            self._ages.after_step(leaves, graded - unmoved(optimizer))
         self._counts[id(optimizer)] = self._counts.get(id(optimizer), 0) + 1
 
 
-def watch(model: Any = None, optimizer: Optimizers = None, *, steps: int | None = None) -> Watch:
+def watch(model: Any = None, optimizer: Optimizers = None, *others: torch.optim.Optimizer, steps: int | None = None) -> Watch:
     """Look at a training loop while it runs, in a `with` block around it.
 
     Before each backward pass the graph of the loss is walked: a node that uses a parameter and was made before that parameter
@@ -176,7 +178,8 @@ def watch(model: Any = None, optimizer: Optimizers = None, *, steps: int | None 
 
     Args:
         model: the module that is trained, an object that holds modules or trainable tensors, or None.
-        optimizer: what moves its parameters: one or several. Steps of others are seen too.
+        optimizer: what moves its parameters: one or several. The steps of any other one are seen too.
+        others: further optimizers.
         steps: stop after so many steps of one optimizer: hooks and wrapped functions are gone, and the rest of the loop runs
             at full speed. None: look until the end of the block, at every one of the first 10 steps and at every 16th later.
 
@@ -196,7 +199,7 @@ def watch(model: Any = None, optimizer: Optimizers = None, *, steps: int | None 
         >>> [(finding.kind, finding.attr, finding.outcome[:17]) for finding in found]
         [('stale-attribute', 'Linear.x', 'frozen in silence')]
     """
-    return Watch(model, optimizer, steps=steps)
+    return Watch(model, [optimizer, *others], steps=steps)
 
 
 def _leaves(optimizer: torch.optim.Optimizer) -> list[Array]:

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import sys
 import types
 from typing import Any
 
@@ -9,7 +10,7 @@ from torch import nn
 
 from isoparam.diagnosis import Finding
 from torch_impl.doctor.names import Names
-from torch_impl.doctor.source import Place, born_with, file_of, is_constant, places_in_class, places_of
+from torch_impl.doctor.source import Place, born_with, class_node, file_of, is_constant, places_in_class, places_of
 from torch_impl.doctor.state import Held
 
 RAISES = "raises at the second backward: Trying to backward through the graph a second time"
@@ -19,11 +20,25 @@ HIDDEN = "frozen in silence: retain_graph=True hides the error, and the old valu
 
 def title_of(held: Held, names: Names) -> str:
     """The dotted name of what is held: with the class before it where it is a part of the model."""
+    if held.inner is not None and held.owner is held.inner[0]:
+        return held.attr  # an object in a variable, named by its own class
     return (
         names.attr(held.attr)
         if held.how not in ("local", "global") and not isinstance(held.owner, types.CodeType)
         else held.attr
     )
+
+
+def named(held: Held) -> Held:
+    """What is held by an object in a variable, as its class would write it."""
+    if not isinstance(held.owner, types.CodeType | str) or held.inner is None:
+        return held
+    kind, attr = held.inner
+    if kind.__module__.partition(".")[0] in sys.stdlib_module_names or class_node(kind) is None:
+        return held
+    below = held.below.rpartition(f".{attr}")[2]
+    how = held.how if held.how in ("cache", "buffer") else "attribute"
+    return Held(f"{kind.__name__}.{attr}{below}", how, attr, kind, held.tensor, below, held.inner)
 
 
 def place_of(held: Held, names: Names, later: bool = False) -> Place | None:
@@ -77,11 +92,14 @@ def _handed_in(held: Held, names: Names) -> Place | None:
 
 def is_carried(held: Held, names: Names) -> bool:
     """Whether, by its text, a program makes what is held anew at each step, from what it was before."""
+    held = named(held)
     place = place_of(held, names, later=True)
     if place is None or held.how not in ("attribute", "buffer", "local"):
         return False
     reads_itself = held.root in re.findall(r"\w+", place.value) or place.kind == "augment"
-    if isinstance(held.owner, types.CodeType) or place.function in born_with(type(held.owner)):
+    if isinstance(held.owner, types.CodeType) or place.function in born_with(
+        held.owner if isinstance(held.owner, type) else type(held.owner)
+    ):
         return held.how == "local" and (reads_itself or place.kind == "mutate")
     return reads_itself or (not place.guarded and place.kind in ("assign", "mutate") and "[" not in held.below)
 
@@ -106,6 +124,7 @@ def kind_of(held: Held, place: Place | None) -> str:
 
 def stale(held: Held, names: Names, params: tuple[str, ...], outcome: str, path: tuple[str, ...] = ()) -> Finding:
     """A value that was derived before the last update and is used again."""
+    held = named(held)
     place = place_of(held, names)
     kind = kind_of(held, place)
     title = title_of(held, names)
@@ -127,6 +146,7 @@ def fragile(held: Held, names: Names, params: tuple[str, ...]) -> Finding:
 
 def carried(held: Held, names: Names, params: tuple[str, ...], outcome: str, path: tuple[str, ...]) -> Finding:
     """A state that comes from the step before with its graph."""
+    held = named(held)
     place = place_of(held, names, later=True)
     title = title_of(held, names)
     message = (
@@ -139,6 +159,7 @@ def carried(held: Held, names: Names, params: tuple[str, ...], outcome: str, pat
 
 def growing(held: Held, names: Names, params: tuple[str, ...], steps: int) -> Finding:
     """A graph that is kept and grows."""
+    held = named(held)
     place = place_of(held, names, later=True)
     title = title_of(held, names)
     message = f"{title} keeps the graphs of {steps} steps, and of one more after each step."
@@ -207,8 +228,6 @@ def plain(
 
 def class_where(model: Any) -> tuple[str, int]:
     """The file and line of the class of a model."""
-    from torch_impl.doctor.source import class_node
-
     node = class_node(type(model)) if model is not None else None
     return (file_of(type(model)), node.lineno) if node is not None else ("", 0)
 
