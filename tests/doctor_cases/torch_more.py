@@ -291,3 +291,16 @@ def under_torch_compile() -> Program:
             optimizer.step()
 
     return model, [optimizer], step
+
+
+@bad("severed-gradient", "Rounded.forward")
+def rounded_without_a_slope() -> Program:
+    class Rounded(Raw):
+        def __init__(self) -> None:
+            super().__init__()
+            self.b = nn.Parameter(torch.ones(3))
+
+        def forward(self, x: Any) -> Any:
+            return torch.round(self.raw * 10) / 10 * x + self.b
+
+    return trained(Rounded())

@@ -99,6 +99,16 @@ def test_findings_are_there_inside_of_the_block_and_after_it() -> None:
     assert "<code>Lazy.x</code>" in found.to_html()
 
 
+def test_the_parameter_drifts_away_from_what_is_used() -> None:
+    model = Lazy()
+    with doctor.watch(model) as found:
+        steps(model, sgd(model), 4)
+    (drift,) = found.drift
+    assert (drift.attr, drift.param, drift.steps) == ("Lazy.x", "raw", (1, 2, 3))
+    assert drift.used == (2.0, 2.0, 2.0)
+    assert drift.raw[0] < drift.raw[1] < drift.raw[2] or drift.raw[0] > drift.raw[1] > drift.raw[2]
+
+
 def test_an_exception_passes_on_with_a_note() -> None:
     model = Stale()
     with pytest.raises(RuntimeError, match="second time") as caught, doctor.watch(model) as found:

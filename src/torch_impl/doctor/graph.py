@@ -20,6 +20,7 @@ _VIEWING = (
     *("SwapAxes", "Real", "Imag", "ViewAsReal", "ViewAsComplex", "UnsafeView", "Numpy"),
 )
 VIEWS = frozenset(f"{name}Backward" for name in _VIEWING)
+FLAT = frozenset(f"{name}Backward" for name in ("Round", "Floor", "Ceil", "Trunc", "Sign", "Heaviside", "Fix"))  # slope 0
 # `_unsafe_view` comes behind a copy; what is a view of a view of the parameter is told by its storage.
 
 
@@ -75,6 +76,21 @@ class Graph:
         while self.parents.get(nodes[-1]) is not None:
             nodes.append(self.parents[nodes[-1]])
         return nodes[::-1]
+
+    def flat(self) -> set[int]:
+        """The ids of the leaves that are reached only through operations whose derivative is 0 everywhere."""
+        if not any(is_flat(node) for node in self.nodes):
+            return set()
+        seen, waiting, live = set(self.roots), list(self.roots), set()
+        while waiting:
+            node = waiting.pop()
+            live.add(node)
+            for child, _ in node.next_functions if not is_flat(node) else ():
+                if child is not None and child not in seen:
+                    seen.add(child)
+                    waiting.append(child)
+        reached = {id(edge.leaf) for edge in self.uses if edge.node in live and not is_flat(edge.node)}
+        return {id(edge.leaf) for edge in self.uses} - reached
 
     def above(self, start: Any) -> Iterator[Any]:
         """Every node through which this one is reached, itself first."""
@@ -142,6 +158,11 @@ def marks_of(node: Any) -> dict[Any, Any]:
 def is_view(node: Any) -> bool:
     """Whether a node stands for another view of the same numbers."""
     return type(node).__name__.rstrip("0123456789") in VIEWS
+
+
+def is_flat(node: Any) -> bool:
+    """Whether a node stands for an operation whose derivative is 0 everywhere."""
+    return type(node).__name__.rstrip("0123456789") in FLAT
 
 
 def name_of(node: Any) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor as Array
 
-from isoparam.diagnosis import Finding
+from isoparam.diagnosis import Drift, Finding
 from torch_impl.doctor.ages import Age, Ages
 from torch_impl.doctor.graph import Edge, Graph, is_view, names_along, number_of
 from torch_impl.doctor.holders import (
@@ -23,7 +23,7 @@ from torch_impl.doctor.names import Names
 from torch_impl.doctor.record import Record
 from torch_impl.doctor.source import with_line
 from torch_impl.doctor.state import Held
-from torch_impl.doctor.words import FROZEN, HIDDEN, RAISES, carried, is_carried, plain, stale, title_of
+from torch_impl.doctor.words import FROZEN, HIDDEN, RAISES, carried, is_carried, named, plain, stale, title_of
 
 
 class Looker:
@@ -37,6 +37,19 @@ class Looker:
 
     def __init__(self, names: Names, ages: Ages, record: Record) -> None:
         self._names, self._ages, self._record = names, ages, record
+        self._drift: dict[tuple[str, str], list[tuple[int, float, float]]] = {}
+
+    def drift(self) -> tuple[Drift, ...]:
+        """What stale values and their parameters were, look by look."""
+        rows = ((attr, param, *zip(*points, strict=True)) for (attr, param), points in self._drift.items())
+        return tuple(Drift(attr, param, steps, raw, used) for attr, param, steps, raw, used in rows)
+
+    def _follow(self, culprit: Culprit) -> None:
+        leaf, tensor = culprit.edges[0].leaf, culprit.held.tensor
+        if tensor is not None and not culprit.carried:
+            key = (title_of(named(culprit.held), self._names), self._names.of(leaf))
+            point = len(self._ages.updates), float(leaf.detach().double().mean()), float(tensor.detach().double().mean())
+            self._drift.setdefault(key, []).append(point)
 
     def look(self, graph: Graph, retain: bool, frame: types.FrameType | None) -> list[Held]:
         """Find what is stale in a graph; what is kept at this time."""
@@ -74,6 +87,7 @@ class Looker:
         for culprit in found:
             told += culprit.edges
             self._record.add(self._finding(graph, culprit, retain))
+            self._follow(culprit)
         left = [edge for edge in old if edge not in told]
         if left:
             for finding in unnamed(graph, left, self._names, frame, outcome_of(graph, left, retain)):

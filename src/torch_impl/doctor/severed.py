@@ -10,6 +10,7 @@ from torch import nn
 
 from isoparam.diagnosis import Finding
 from torch_impl.doctor.flow import Follower
+from torch_impl.doctor.graph import Graph
 from torch_impl.doctor.names import Names
 from torch_impl.doctor.owners import held_by
 from torch_impl.doctor.source import born_with, functions_in
@@ -42,10 +43,16 @@ class Severed:
         self._without: dict[int, tuple[nn.Parameter, int, Any]] = {}  # parameter, steps without gradient, entries at first
         self._with: set[int] = set()
         self._cut: set[int] = set()
+        self._flat: set[int] = set()
+        self._sloped: set[int] = set()
         self._followed_steps = 0
 
-    def backward(self, outputs: list[Any], reached: set[int]) -> None:
-        """A pass begins: note what the loss comes from without leading back to it."""
+    def backward(self, outputs: list[Any], graph: Graph) -> None:
+        """A pass begins: note what the loss comes from without leading back to it, or only by slopes of 0."""
+        reached = {id(edge.leaf) for edge in graph.uses}
+        flat = graph.flat()
+        self._flat |= flat
+        self._sloped |= reached - flat
         if self._follower is not None:
             self._cut |= self._follower.origins(outputs) - reached
         self._with |= reached
@@ -89,7 +96,9 @@ class Severed:
             line = cut_line(self._names.model, name)
             if key in self._cut or (line is not None and self._followed_steps == 0):
                 found.setdefault(line or class_where(self._names.model), []).append(name)
-        return [severed(self._names, tuple(params), where) for where, params in found.items()]
+        flat = tuple(name for key, (name, _) in self._names.own.items() if key in self._flat - self._sloped)
+        rounded = [severed(self._names, flat, class_where(self._names.model), flat=True)] if flat else []
+        return [*rounded, *(severed(self._names, tuple(params), where) for where, params in found.items())]
 
     def is_idle(self, optimizer: torch.optim.Optimizer) -> bool:
         """Whether nothing that an optimizer holds has ever had a gradient."""
@@ -111,15 +120,20 @@ def _same(left: Array | None, right: Array | None) -> bool:
     return left is None or right is None or (left.shape == right.shape and torch.equal(left, right))
 
 
-def severed(names: Names, params: tuple[str, ...], where: tuple[str, int], raises: bool = False) -> Finding:
+def severed(
+    names: Names, params: tuple[str, ...], where: tuple[str, int], *, raises: bool = False, flat: bool = False
+) -> Finding:
     """The finding for some parameters whose way to the loss is cut at one place."""
     listed = ", ".join(params) or "the parameters"
     message = f"the loss is computed from {listed}, but not so that a gradient comes back: the way is cut."
     fix = "use the parameter itself, without .data, .item(), .detach(), torch.tensor(...), numpy or no_grad around it"
+    if flat:
+        message = f"the loss depends on {listed} only through round, floor, sign or the like, whose derivative is 0."
+        fix = "x + (x.round() - x).detach()  # rounded on the way there, the slope of x on the way back"
     outcome = (
         "raises at the first backward: element 0 of tensors does not require grad"
         if raises
-        else f"{listed} never moves, in silence: its .grad stays None"
+        else f"{listed} never moves, in silence: its gradient stays {'0' if flat else 'None'}"
     )
     return plain("severed-gradient", names.attr("forward"), params, message, fix, outcome, where)
 

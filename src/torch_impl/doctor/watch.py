@@ -11,6 +11,7 @@ from torch import nn
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from isoparam.arguments import whole
+from isoparam.diagnosis import Drift
 from torch_impl.doctor.ages import Ages, unmoved
 from torch_impl.doctor.explain import explain_into
 from torch_impl.doctor.graph import Graph
@@ -70,6 +71,11 @@ class Watch(Record):
                 lines = [f"{finding.place}: {finding.rule} {finding.kind}: {finding.attr}" for finding in self]
                 error.add_note("isoparam doctor found:\n  " + "\n  ".join(lines))
 
+    @property
+    def drift(self) -> tuple[Drift, ...]:
+        """For each stale value that a variable or an attribute keeps: it and its parameter, look by look."""
+        return self._looker.drift()
+
     def __call__(self, row: Any) -> bool:
         """As a callback of `isoparam.train`: whether something was found."""
         return bool(self)
@@ -126,7 +132,7 @@ class Watch(Record):
         helds = self._looker.look(graph, retain, frame)
         if any(type(node).__name__ == "CompiledFunctionBackward" for node in graph.nodes):
             self._severed.may_follow = False  # it would be compiled again for what is followed
-        self._severed.backward(outputs, {id(edge.leaf) for edge in graph.uses})
+        self._severed.backward(outputs, graph)
         for finding in self._growth.look(helds, graph):
             self.add(finding)
 
