@@ -17,6 +17,7 @@ ELSEWHERE = {
     "isoparam": {"__version__", "borders", "errors", "parity", "problems", "sinks"},
     "isoparam.torch": {"RULES", "doctor"},
     "isoparam.jax": {"RULES", "doctor"},
+    "isoparam.diagnosis": {"RULES"},
     "isoparam.parity": {"BUDGETS", "SENSITIVE", "STAGES"},
 }
 PAGES = {
@@ -26,6 +27,7 @@ PAGES = {
     "isoparam.specs": "specs",
     "isoparam.parity": "parity",
     "isoparam.sinks": "monitoring",
+    "isoparam.diagnosis": "diagnosis",
 }
 
 
