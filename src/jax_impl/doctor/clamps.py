@@ -22,80 +22,12 @@ MOST = 1_000_000  # entries; a larger leaf is left alone
 _ALONE = core.DebugInfo("doctor", "one operation", None, None)
 CLAMPS = frozenset({"max", "min", "clamp", "select_n"})
 _ENTRYWISE = frozenset(
-    [
-        "add",
-        "sub",
-        "mul",
-        "div",
-        "max",
-        "min",
-        "clamp",
-        "select_n",
-        "exp",
-        "exp2",
-        "log",
-        "log1p",
-        "expm1",
-        "tanh",
-        "logistic",
-        "sin",
-        "cos",
-        "tan",
-        "asin",
-        "acos",
-        "atan",
-        "sinh",
-        "cosh",
-        "asinh",
-        "acosh",
-        "atanh",
-        "atan2",
-        "erf",
-        "erf_inv",
-        "erfc",
-        "sqrt",
-        "rsqrt",
-        "cbrt",
-        "pow",
-        "integer_pow",
-        "square",
-        "abs",
-        "neg",
-        "sign",
-        "floor",
-        "ceil",
-        "round",
-        "stop_gradient",
-        "convert_element_type",
-        "copy",
-        "is_finite",
-        "eq",
-        "ne",
-        "lt",
-        "le",
-        "gt",
-        "ge",
-        "and",
-        "or",
-        "not",
-        "xor",
-        "rem",
-        "lgamma",
-        "digamma",
-        "real",
-        "imag",
-        "broadcast_in_dim",
-        "reshape",
-        "transpose",
-        "squeeze",
-        "expand_dims",
-        "slice",
-        "rev",
-        "concatenate",
-        "pad",
-        "optimization_barrier",
-        "iota",
-    ]
+    """
+    add sub mul div max min clamp select_n exp exp2 log log1p expm1 tanh logistic sin cos tan asin acos atan sinh
+    cosh asinh acosh atanh atan2 erf erf_inv erfc sqrt rsqrt cbrt pow integer_pow square abs neg sign floor ceil
+    round stop_gradient convert_element_type copy is_finite eq ne lt le gt ge and or not xor rem lgamma digamma real
+    imag broadcast_in_dim reshape transpose squeeze expand_dims slice rev concatenate pad optimization_barrier iota
+    """.split()  # noqa: SIM905
 )
 
 
@@ -125,10 +57,11 @@ class _Walk:
 
 @dataclass(frozen=True)
 class _Known:
-    """A value that is known from the leaf alone; `own`: whether it depends on the leaf at all."""
+    """A value that is known from the leaf alone; `own`: whether it depends on it; `data`: an array from outside of the loss."""
 
     value: Any
     own: bool
+    data: bool = False
 
 
 def dead_entries(traced: Trace, place: int, value: Any) -> Dead | None:
@@ -221,13 +154,20 @@ def _follow(closed: Any, inputs: Sequence[_Known | None], wanted: list[bool], wa
         body = _called(eqn)
         if body is not None:
             results = _follow(body, values, outs, walk)
-        elif _is_entrywise(eqn) and all(value is not None for value in values):
+        elif _is_entrywise(eqn) and all(value is not None for value in values) and not _meets_data(eqn, values):
             results = _compute(eqn, [value for value in values if value is not None], walk)
         else:
             walk.frontier.extend(_leaving(values))
             continue
         known.update(zip(eqn.outvars, results, strict=True))
     return [read(var) for var in jaxpr.outvars]
+
+
+def _meets_data(eqn: Any, values: Sequence[_Known | None]) -> bool:
+    """Sums and products with an array of constants: a margin of this batch, not a map of the parameter."""
+    known = [value for value in values if value is not None]
+    arrays = any(value.data and not value.own for value in known)
+    return eqn.primitive.name in ("add", "sub", "mul", "div") and any(value.own for value in known) and arrays
 
 
 def _leaving(values: Sequence[_Known | None]) -> list[Any]:
@@ -237,7 +177,7 @@ def _leaving(values: Sequence[_Known | None]) -> list[Any]:
 
 
 def _constant(value: Any) -> _Known | None:
-    return None if isinstance(value, Tracer) else _Known(value, own=False)
+    return None if isinstance(value, Tracer) else _Known(value, own=False, data=np.size(value) > 1)
 
 
 def _called(eqn: Any) -> Any:
@@ -271,4 +211,5 @@ def _compute(eqn: Any, values: Sequence[_Known], walk: _Walk) -> list[_Known | N
                 walk.bounds.extend(np.ravel(np.asarray(value.value, dtype=np.float64)).tolist())
     variables = {var: value.value for var, value in zip(eqn.invars, values, strict=True) if not isinstance(var, core.Literal)}
     alone = core.Jaxpr([], list(variables), eqn.outvars, [eqn], eqn.effects, _ALONE)
-    return [_Known(each, own) for each in eval_jaxpr(alone, [], *variables.values())]
+    data = any(value.data for value in values)
+    return [_Known(each, own, data) for each in eval_jaxpr(alone, [], *variables.values())]

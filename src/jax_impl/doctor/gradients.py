@@ -13,6 +13,7 @@ from jax.core import Tracer
 from isoparam.diagnosis import Finding
 from jax_impl.doctor.callers import place as running_at
 from jax_impl.doctor.leaves import Leaves, is_number, leaves_of
+from jax_impl.doctor.places import holders
 from jax_impl.doctor.scanning import unique
 from jax_impl.doctor.slots import Group, key_of, moved_in_run
 from jax_impl.doctor.statics import overridden
@@ -96,7 +97,9 @@ class Gradients:
         key = key_of(params, leaves)
         group = self.groups.setdefault(key, Group(leaves))
         self.see(group, leaves)
-        group.repeat(function, [params, *rest, kwargs], running_at())
+        if self.watch.depth == 0:  # one within another is a derivative by its inputs
+            held = [value for _, value in holders(function)]
+            group.repeat(function, [params, *rest, kwargs, held], running_at())
         self.just_traced.append(group)
         code = getattr(function, "__code__", None) or id(function)
         shapes = str(jax.tree.map(lambda value: (np.shape(value), str(getattr(value, "dtype", ""))), [rest, kwargs]))

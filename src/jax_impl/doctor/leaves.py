@@ -16,44 +16,11 @@ from isoparam.errors import SpecError
 
 # A leaf under one of these names says itself that it is not to be trained.
 KEPT = frozenset(
-    [
-        "frozen",
-        "freeze",
-        "fixed",
-        "target",
-        "targets",
-        "teacher",
-        "ema",
-        "polyak",
-        "slow",
-        "momentum",
-        "batch_stats",
-        "batchstats",
-        "stats",
-        "running",
-        "running_mean",
-        "running_var",
-        "buffer",
-        "buffers",
-        "const",
-        "consts",
-        "constant",
-        "constants",
-        "non_trainable",
-        "nontrainable",
-        "untrained",
-        "untrainable",
-        "not_trained",
-        "reference",
-        "ref",
-        "anchor",
-        "old",
-        "mask",
-        "masks",
-        "rng",
-        "rngs",
-        "step",
-    ]
+    """
+    frozen freeze fixed target targets teacher ema polyak slow momentum batch_stats batchstats stats running
+    running_mean running_var buffer buffers const consts constant constants non_trainable nontrainable untrained
+    untrainable not_trained reference ref anchor old mask masks rng rngs step opt_state optimizer_state
+    """.split()  # noqa: SIM905
 )
 
 

@@ -28,6 +28,7 @@ class Watch:
         steps: how many calls of each compiled function are looked at.
         found: what was found so far.
         notes: what could not be looked into.
+        depth: how many watched calls are running, one within the other.
         modules: those among the arguments of nnx.jit, while it runs.
     """
 
@@ -41,13 +42,16 @@ class Watch:
         self.paused = False
         self.active = True
         self.modules: tuple[Any, ...] = ()
+        self.depth = 0
         self._explained: set[int] = set()
         self._errors: list[BaseException] = []
 
     @property
     def diagnosis(self) -> Diagnosis:
         """All that was found."""
-        found = [*self.found, *self.gradients.findings(), *self.updates.findings(self.gradients.names())]
+        lost = list(self.updates.findings(self.gradients.names()))
+        seen = [finding for finding in self.gradients.findings() if not (lost and finding.kind == "dropped-update")]
+        found = [*self.found, *seen, *lost]
         examined = f"{self.gradients.count} gradients and {self.programs.count} calls of compiled functions"
         return Diagnosis(tuple(unique(_told_once(found))), tuple(dict.fromkeys(self.notes)), examined)
 
@@ -91,11 +95,14 @@ class Watch:
         """A compiled function is called."""
         if not self.active or self.paused:
             return compiled.jitted(*args, **kwargs)
+        self.depth += 1
         try:
             return self.programs.call(compiled, args, kwargs)
         except Exception as error:
             self.saw(error)
             raise
+        finally:
+            self.depth -= 1
 
     def call_of_nnx(self, compiled: Compiled, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """What nnx.jit gave is called; it calls what jax.jit gave in turn."""
@@ -110,11 +117,14 @@ class Watch:
         """A gradient is taken."""
         if not self.active or self.paused:
             return made(*args, **kwargs)
+        self.depth += 1
         try:
             result = made(*args, **kwargs)
         except Exception as error:
             self.saw(error)
             raise
+        finally:
+            self.depth -= 1
         with self.aside():
             self.gradients.record(function, argnums, args, kwargs)
         return result
