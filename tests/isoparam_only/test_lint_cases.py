@@ -1,4 +1,4 @@
-"""The lint on programs that were written before it was tuned: what is wrong is found at its line, what is right stays unmentioned."""
+"""The lint on programs that were written before it was tuned to them: what is wrong is found, what is right is not."""
 
 import re
 

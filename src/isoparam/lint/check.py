@@ -100,7 +100,7 @@ def examine(sources: Iterable[Source], wanted: frozenset[str]) -> Diagnosis:
             notes.append(f"{source.path}:{source.line}: {source.error}" if source.line else f"{source.path}: {source.error}")
     lines = sum(source.lines for source in sources)
     kept.sort(key=lambda finding: (finding.file, finding.line, finding.rule))
-    return Diagnosis(tuple(kept), tuple([*notes, *dict.fromkeys(machine.notes)]), _count(len(sources), lines))
+    return Diagnosis(tuple(kept), (*notes, *dict.fromkeys(machine.notes)), _count(len(sources), lines))
 
 
 def _count(files: int, lines: int) -> str:

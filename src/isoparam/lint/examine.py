@@ -3,12 +3,11 @@
 import ast
 from typing import Any
 
-from isoparam.lint import library
 from isoparam.lint.index import Names, attributes_of, collect
 from isoparam.lint.project import ClassInfo, Module, Project
 from isoparam.lint.state import BUDGET, Found, Frame, OutOfBudget, Use
 from isoparam.lint.tracing import Tracing
-from isoparam.lint.values import UNKNOWN, Box, Data, Env, Func, Obj, Param, Site, Value
+from isoparam.lint.values import Box, Data, Env, Func, Obj, Param, Site, Value, Wrapped
 
 _MODEL_NAMES = {"m", "model", "net", "network", "module", "mod", "self_model", "mdl"}
 _GENERIC = {
@@ -265,12 +264,14 @@ class Machine(Tracing):
         ]
         called = {name for node in module.functions.values() for name in self.names.called.get(id(node), ())}
         if main:
-            runs.append(self.entry(module, lambda: self.run([item for node in main for item in node.body])))  # type: ignore[attr-defined]
+            runs.append(
+                self.entry(module, lambda: self.run([item for node in main if isinstance(node, ast.If) for item in node.body]))
+            )
         for node in sorted(lively, key=lambda node: node.name in called):
             if id(node) not in self.visited:
                 func = self.module_env(module)
                 value = func.vars.get(node.name) if func is not None else None
-                inner = value.inner if value is not None and hasattr_inner(value) else value
+                inner = value.inner if isinstance(value, Wrapped) else value
                 if isinstance(inner, Func):
                     runs.append(self.entry(module, lambda inner=inner: self.call_twice(inner, module)))
         for info in list(module.classes.values()):
@@ -311,18 +312,8 @@ def _still(item: tuple[Obj, str, Param, Site]) -> bool:
     return not isinstance(now, Data) or now.param is param
 
 
-def hasattr_inner(value: Value) -> bool:
-    """Whether a value is a function under a transformation."""
-    from isoparam.lint.values import Wrapped
-
-    return isinstance(value, Wrapped)
-
-
 def _is_main(node: ast.stmt) -> bool:
     return (
         isinstance(node, ast.If) and isinstance(node.test, ast.Compare) and isinstance(node.test.left, ast.Name)
         and node.test.left.id == "__name__"
     )  # fmt: skip
-
-
-__all__ = ["UNKNOWN", "Box", "Machine", "Run", "library"]

@@ -4,9 +4,10 @@ import ast
 from collections.abc import Callable
 from typing import Any
 
-from isoparam.lint.attributes import Attributes
+from isoparam.lint.deciding import Deciding
+from isoparam.lint.joining import join
 from isoparam.lint.project import normal
-from isoparam.lint.values import NONE, UNKNOWN, Box, Cls, Data, Env, Func, Lib, Method, Obj, Optim, Token, Value, const
+from isoparam.lint.values import NONE, UNKNOWN, Box, Cls, Data, Env, Func, Lib, Value, const
 
 _BUILTINS = {
     "abs", "all", "any", "bool", "bytes", "callable", "complex", "dict", "dir", "enumerate", "filter", "float", "format",
@@ -17,7 +18,7 @@ _BUILTINS = {
 }  # fmt: skip
 
 
-class Expressions(Attributes):
+class Expressions(Deciding):
     """Evaluation by the type of the node."""
 
     def evaluate(self, node: ast.AST | None) -> Value:
@@ -70,8 +71,7 @@ class Expressions(Attributes):
         """What a full name means: a part of the project, or of a library."""
         found = self.project.lookup(full)
         if found is None:
-            module = self.project.module(full) if "." in full or full in self.project.modules else None
-            return Lib(full) if module is None or module is self.frame.module else Lib(full)
+            return Lib(full)
         module, name = found
         if name in module.classes:
             return Cls(module.classes[name])
@@ -117,23 +117,6 @@ class Expressions(Attributes):
                 box.items[token] = value
         return box
 
-    def token(self, value: Value) -> Token | None:
-        """What stands for a value as a key."""
-        if isinstance(value, Data):
-            if value.sort == "const":
-                try:
-                    hash(value.const)
-                except TypeError:
-                    return None
-                return ("c", value.const)
-            return value.token
-        if isinstance(value, Box) and value.kind == "tuple":
-            parts = [self.token(item) for item in value.items.values()]
-            return ("t", *parts) if all(part is not None for part in parts) else None
-        if isinstance(value, (Lib,)):
-            return ("l", value.name)
-        return ("o", id(value)) if isinstance(value, (Obj, Func, Cls, Box, Optim)) else None
-
     def binary(self, node: ast.BinOp) -> Value:
         """Arithmetic."""
         left, right = self.evaluate(node.left), self.evaluate(node.right)
@@ -173,59 +156,6 @@ class Expressions(Attributes):
             left = right
         return UNKNOWN if result is None else const(True)
 
-    def decide(self, op: ast.cmpop, left: Value, right: Value) -> bool | None:
-        """A comparison of two values; None where it is not known."""
-        if isinstance(op, (ast.Is, ast.IsNot)):
-            same = self.same(left, right)
-            return same if same is None or isinstance(op, ast.Is) else not same
-        if isinstance(op, (ast.In, ast.NotIn)):
-            held = self.holds(right, left)
-            return held if held is None or isinstance(op, ast.In) else not held
-        one, other = self.token(left), self.token(right)
-        if one is None or other is None:
-            return None
-        if one[0] == "c" and other[0] == "c":
-            return _ordered(op, one[1], other[1])
-        if one == other:
-            return isinstance(op, (ast.Eq, ast.LtE, ast.GtE))
-        if _clocked(one) and _clocked(other):  # a version of a parameter, taken at another time
-            return isinstance(op, ast.NotEq) if isinstance(op, (ast.Eq, ast.NotEq)) else None
-        return None
-
-    def same(self, left: Value, right: Value) -> bool | None:
-        """Identity, where one of the two is None, True or False."""
-        for one, other in ((left, right), (right, left)):
-            if isinstance(one, Data) and one.sort == "const":
-                if isinstance(other, Data):
-                    if other.sort == "const":
-                        return one.const is other.const
-                    return False if other.sort in ("tensor", "param") or other.deps else None
-                return False
-        return None
-
-    def holds(self, box: Value, item: Value) -> bool | None:
-        """Whether a container has an entry."""
-        if isinstance(box, Method) and box.name == "__dict__" and isinstance(box.of, Obj) and isinstance(item, Data):
-            return item.const in box.of.attrs
-        if isinstance(box, Box):
-            token = self.token(item)
-            if token is not None and (
-                token in box.items or (box.kind != "dict" and token in map(self.token, box.items.values()))
-            ):
-                return True
-            if box.rest is not None:
-                return True if token is None else None
-            return False if token is not None else None if box.items else False
-        return None
-
-    def truth(self, value: Value) -> bool | None:
-        """Whether a value counts as true."""
-        if isinstance(value, Data):
-            return bool(value.const) if value.sort == "const" else None
-        if isinstance(value, Box):
-            return True if value.all() else False if value.kind in ("list", "dict", "set", "tuple") else None
-        return True
-
     def boolean(self, node: ast.BoolOp) -> Value:
         """And, or: what is decided is left out."""
         stop = isinstance(node.op, ast.Or)
@@ -242,8 +172,6 @@ class Expressions(Attributes):
 
     def either(self, one: Value, other: Value) -> Value:
         """One of two."""
-        from isoparam.lint.state import join
-
         return join(one, other)
 
     def conditional(self, node: ast.IfExp) -> Value:
@@ -353,10 +281,6 @@ def _plain(value: Data) -> bool:
     return value.sort in ("const", "unknown") and not value.deps and not value.cuts
 
 
-def _clocked(token: Any) -> bool:
-    return isinstance(token, tuple) and (token[:1] == ("version",) or any(map(_clocked, token)))
-
-
 def _fold(op: ast.operator, left: Any, right: Any) -> Value:
     if (
         isinstance(left, bool)
@@ -379,17 +303,6 @@ def _fold(op: ast.operator, left: Any, right: Any) -> Value:
     except (ArithmeticError, ValueError):
         return UNKNOWN
     return Data("unknown", token=("number", repr(left), type(op).__name__, repr(right)))
-
-
-def _ordered(op: ast.cmpop, left: Any, right: Any) -> bool | None:
-    if isinstance(op, (ast.Eq, ast.NotEq)):
-        return (left == right) is isinstance(op, ast.Eq)
-    if isinstance(left, (int, float)) and isinstance(right, (int, float)):
-        compared: dict[type[ast.cmpop], bool] = {
-            ast.Lt: left < right, ast.LtE: left <= right, ast.Gt: left > right, ast.GtE: left >= right,
-        }  # fmt: skip
-        return compared.get(type(op))
-    return None
 
 
 _BY_TYPE: dict[type, Callable[[Any, Any], Value]] = {

@@ -7,11 +7,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from isoparam.diagnosis import Diagnosis, Finding
-from isoparam.lint.project import Module
+from isoparam.lint.project import Module, Project
 from isoparam.lint.sources import parse
 
 # Maps whose set is known: function of torch -> spec, with what it is given.
-_SETS = {"torch.sigmoid": "UnitInterval()", "torch.nn.functional.sigmoid": "UnitInterval()", "torch.exp": 'Positive(link="exp")', "torch.nn.functional.softplus": "Positive()"}  # fmt: skip
+_SETS = {
+    "torch.sigmoid": "UnitInterval()",
+    "torch.nn.functional.sigmoid": "UnitInterval()",
+    "torch.exp": 'Positive(link="exp")',
+    "torch.nn.functional.softplus": "Positive()",
+}
 
 
 def repair(diagnosis: Diagnosis, *, constrained: bool = False, write: bool = False) -> tuple[str, Diagnosis]:
@@ -95,9 +100,10 @@ def _plain(value: ast.expr, init: ast.FunctionDef | ast.AsyncFunctionDef) -> boo
 
 def _writes(node: ast.AST, attr: str) -> list[ast.Attribute]:
     return [
-        part for part in ast.walk(node)
-        if isinstance(part, ast.Attribute) and part.attr == attr and isinstance(part.ctx, (ast.Store, ast.Del)) and _is_self(part)
-    ]  # fmt: skip
+        part
+        for part in ast.walk(node)
+        if isinstance(part, ast.Attribute) and part.attr == attr and not isinstance(part.ctx, ast.Load) and _is_self(part)
+    ]
 
 
 def _as_property(text: str, init: ast.FunctionDef | ast.AsyncFunctionDef, stmt: ast.Assign, name: str) -> str:
@@ -186,8 +192,6 @@ def _with_imports(text: str) -> str:
 
 
 def _dotted(node: ast.expr, module: Module) -> str:
-    from isoparam.lint.project import Project
-
     return Project(()).dotted(node, module)
 
 

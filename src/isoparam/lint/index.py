@@ -2,12 +2,14 @@
 
 import ast
 from dataclasses import dataclass, field
+from typing import Any
 
 from isoparam.lint.project import ClassInfo, Module, Project
 
 _LIVELY = {
     "backward", "step", "jit", "grad", "value_and_grad", "parameters", "apply_updates", "filter_jit", "autocast", "cached",
-    "apply_gradients", "scan", "vmap", "make_jaxpr", "filter_grad", "filter_value_and_grad", "manual_backward", "Parameter", "at",
+    "apply_gradients", "scan", "vmap", "make_jaxpr", "filter_grad", "filter_value_and_grad", "manual_backward",
+    "Parameter", "at",
 }  # fmt: skip
 
 
@@ -57,17 +59,17 @@ def collect(project: Project) -> Names:
 
 
 def _visit(root: ast.AST, names: Names, function: str, info: ClassInfo | None, module: Module) -> None:
-    stack: list[tuple[ast.AST, str, ClassInfo | None, int]] = [(root, function, info, 0)]
+    stack: list[tuple[Any, str, ClassInfo | None, int]] = [(root, function, info, 0)]
     while stack:
         node, function, info, owner = stack.pop()
         kind = type(node)
         if kind is ast.ClassDef:
-            info, function, owner = module.classes.get(node.name, info), "", 0  # type: ignore[attr-defined]
+            info, function, owner = module.classes.get(node.name, info), "", 0
         elif kind is ast.FunctionDef or kind is ast.AsyncFunctionDef:
             if not owner:
-                function, owner = node.name, id(node)  # type: ignore[attr-defined]
+                function, owner = node.name, id(node)
         elif kind is ast.Call:
-            func = node.func  # type: ignore[attr-defined]
+            func = node.func
             if isinstance(func, ast.Attribute):
                 names.calls.setdefault(func.attr, set()).add((function, module.path))
                 if func.attr == "backward":
@@ -79,21 +81,24 @@ def _visit(root: ast.AST, names: Names, function: str, info: ClassInfo | None, m
                 if func.attr[:1].isupper() and "optim" in ast.dump(func.value):
                     names.optimized.update(
                         part.attr for arg in node.args for part in ast.walk(arg) if isinstance(part, ast.Attribute)
-                    )  # type: ignore[attr-defined]
+                    )
             elif isinstance(func, ast.Name):
                 names.called.setdefault(owner, set()).add(func.id)
         elif kind is ast.Attribute:
-            if isinstance(node.ctx, (ast.Store, ast.Del)):  # type: ignore[attr-defined]
-                _stored(node, names, function, info, module)  # type: ignore[arg-type]
-            if node.attr in _LIVELY and owner:  # type: ignore[attr-defined]
+            if isinstance(node.ctx, (ast.Store, ast.Del)):
+                _stored(node, names, function, info, module)
+            if node.attr in _LIVELY and owner:
                 names.lively.add(owner)
-        elif kind is ast.Subscript and isinstance(node.ctx, ast.Store) and isinstance(node.value, ast.Attribute):  # type: ignore[attr-defined]
-            _stored(node.value, names, function, info, module)  # type: ignore[attr-defined]
-        elif kind is ast.Name and owner:
-            if node.id in _LIVELY:  # type: ignore[attr-defined]
-                names.lively.add(owner)
-        for child in ast.iter_child_nodes(node):
-            stack.append((child, function, info, owner))
+        elif kind is ast.Subscript and isinstance(node.ctx, ast.Store) and isinstance(node.value, ast.Attribute):
+            _stored(node.value, names, function, info, module)
+        elif kind is ast.Name and owner and node.id in _LIVELY:
+            names.lively.add(owner)
+        for name in node._fields:  # ast.iter_child_nodes, without its generators
+            value = getattr(node, name, None)
+            if isinstance(value, list):
+                stack.extend((each, function, info, owner) for each in value if isinstance(each, ast.AST))
+            elif isinstance(value, ast.AST) and value._fields:
+                stack.append((value, function, info, owner))
 
 
 def _stored(node: ast.Attribute, names: Names, function: str, info: ClassInfo | None, module: Module) -> None:
@@ -125,10 +130,8 @@ def attributes_of(info: ClassInfo) -> set[str]:
     for each in info.mro:
         found.update(each.methods, each.fields, each.values)
         for node in ast.walk(each.node):
-            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and isinstance(node.value, ast.Name):
-                if node.value.id == "self":
-                    found.add(node.attr)
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and getattr(node.value, "id", "") == "self":
+                found.add(node.attr)
             elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr.startswith("register_"):
-                if node.args and isinstance(node.args[0], ast.Constant):
-                    found.add(str(node.args[0].value))
+                found.update(str(first.value) for first in node.args[:1] if isinstance(first, ast.Constant))
     return found

@@ -117,7 +117,7 @@ class Judge:
 
     def of_class(self, info: ClassInfo, looked: Looked) -> None:
         """A model class that was made and used."""
-        machine, root = self.machine, looked.root
+        root = looked.root
         if root is None:
             return
         for found in looked.run.found:

@@ -21,14 +21,16 @@ VARIABLE_BASES = {"flax.nnx.Variable", "flax.nnx.Param"}
 
 # Attributes of a tensor that are no tensors.
 META_ATTRS = {
-    "shape", "device", "dtype", "ndim", "requires_grad", "is_leaf", "_version", "names", "is_cuda", "itemsize", "size", "grad_fn",
+    "shape", "device", "dtype", "ndim", "requires_grad", "is_leaf", "_version", "names", "is_cuda", "itemsize", "size",
+    "grad_fn",
     "is_sparse", "layout", "nbytes", "is_complex", "is_quantized", "sharding", "weak_type", "_base", "__class__", "__dict__",
 }  # fmt: skip
 META_METHODS = {
     "dim", "size", "numel", "nelement", "element_size", "data_ptr", "is_contiguous", "stride", "type", "get_device",
     "register_hook", "register_post_accumulate_grad_hook", "retain_grad", "storage", "untyped_storage", "ndimension",
     "is_floating_point", "is_complex", "storage_offset", "is_shared", "share_memory_", "pin_memory", "has_names", "devices",
-    "new_zeros", "new_ones", "new_empty", "new_full", "new_tensor", "new", "argmax", "argmin", "argsort", "eq", "ne", "lt", "gt",
+    "new_zeros", "new_ones", "new_empty", "new_full", "new_tensor", "new", "argmax", "argmin", "argsort", "eq", "ne",
+    "lt", "gt",
     "le", "ge", "isnan", "isinf", "isfinite", "bool", "long", "int", "byte", "any", "all", "nonzero", "equal", "allclose",
     "is_same_size", "__len__", "bernoulli", "multinomial", "block_until_ready", "signbit", "logical_not", "logical_and",
     "count_nonzero", "searchsorted", "new_empty_strided",
@@ -86,9 +88,11 @@ MODULE_SELF = {
     "share_memory", "to_empty", "compile",
 }  # fmt: skip
 SAME_OBJECT = {
-    "torch.compile", "torch.nn.DataParallel", "torch.nn.parallel.DistributedDataParallel", "torch.jit.script", "torch.jit.trace",
+    "torch.compile", "torch.nn.DataParallel", "torch.nn.parallel.DistributedDataParallel", "torch.jit.script",
+    "torch.jit.trace",
     "torch.nn.utils.spectral_norm", "torch.nn.utils.parametrizations.spectral_norm", "torch.nn.utils.prune.l1_unstructured",
-    "torch.nn.utils.parametrizations.orthogonal", "torch.nn.utils.prune.random_unstructured", "torch.nn.utils.prune.ln_structured",
+    "torch.nn.utils.parametrizations.orthogonal", "torch.nn.utils.prune.random_unstructured",
+    "torch.nn.utils.prune.ln_structured",
     "torch.nn.utils.prune.identity", "torch.nn.utils.prune.custom_from_mask", "torch.nn.utils.prune.remove",
     "torch.nn.utils.remove_weight_norm", "torch.nn.utils.skip_init", "flax.nnx.data", "flax.nnx.static", "flax.nnx.List",
     "flax.nnx.Dict", "typing.cast", "torch.as_tensor",
@@ -112,8 +116,10 @@ NNX_JITS = {"flax.nnx.jit"}
 
 # Maps that people use to reach a constraint: raw -> value.
 CONSTRAINT_MAPS = {
-    "sigmoid", "softplus", "exp", "tanh", "softmax", "log_sigmoid", "expm1", "square", "cumsum", "expit", "softsign", "elu", "relu",
-    "abs", "logsigmoid", "log_softmax", "sin", "cos", "arctan", "hard_sigmoid", "normalize", "tril", "triu", "expm", "qr", "cholesky",
+    "sigmoid", "softplus", "exp", "tanh", "softmax", "log_sigmoid", "expm1", "square", "cumsum", "expit", "softsign",
+    "elu", "relu",
+    "abs", "logsigmoid", "log_softmax", "sin", "cos", "arctan", "hard_sigmoid", "normalize", "tril", "triu", "expm", "qr",
+    "cholesky",
     "clip", "clamp", "log1p", "sqrt", "power", "log", "cumprod", "standardize", "squareplus", "erf",
 }  # fmt: skip
 

@@ -2,9 +2,7 @@
 
 import ast
 from dataclasses import dataclass, field
-from typing import Any
 
-from isoparam.lint import library
 from isoparam.lint.examine import _HOOKS, Machine, Run
 from isoparam.lint.project import ClassInfo
 from isoparam.lint.state import Found, Use
@@ -67,9 +65,8 @@ def _live(machine: Machine, info: ClassInfo, looked: Looked) -> None:
             if found is None:
                 continue
             func = machine.method(*found)
-            if func.marks & {"static", "class", "property", "no_grad"}:
-                if "property" not in func.marks:
-                    continue
+            if func.marks & {"static", "class", "no_grad"}:
+                continue
             before = len(machine.uses)
             func = machine.bind(func, obj)
             result = (
@@ -296,9 +293,9 @@ def _updated_by_hand(machine: Machine, info: ClassInfo, attr: str, written: set[
             if name in ("__init__", "reset_parameters", "_reset_parameters", "init_weights"):
                 continue
             for node in ast.walk(method):
-                if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr.endswith("_"):
-                    if f"'{attr}'" in ast.dump(node.func.value):
-                        return True
+                in_place = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr.endswith("_")
+                if in_place and f"'{attr}'" in ast.dump(node):
+                    return True
                 if isinstance(node, (ast.Assign, ast.AugAssign)):
                     targets = node.targets if isinstance(node, ast.Assign) else [node.target]
                     if any(f"attr='{attr}'" in ast.dump(target) for target in targets):
@@ -310,6 +307,3 @@ def _updated_by_hand(machine: Machine, info: ClassInfo, attr: str, written: set[
 def use_method(looked: Looked, use: Use) -> str:
     """The method whose call showed a stale value."""
     return looked.methods.get(id(use), "")
-
-
-__all__ = ["Any", "Kept", "Looked", "library", "look", "use_method"]

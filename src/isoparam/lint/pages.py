@@ -1,4 +1,4 @@
-"""The page of each rule: `isoparam doctor --explain CODE`, and docs/doctor/rules; `python -m isoparam.lint.pages DIR` writes them.
+"""The page of each rule: `isoparam doctor --explain CODE` and docs/doctor/rules (`python -m isoparam.lint.pages DIR`).
 
 What a page shows beside the words of the rule is in `rules/CODE.md`: code in which the rule finds something, why that is wrong,
 the same put right, and where the rule is silent. Tests hold the lint to both codes.

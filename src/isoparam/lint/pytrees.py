@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from isoparam.lint import library
 from isoparam.lint.project import ClassInfo
 from isoparam.lint.state import Found
-from isoparam.lint.values import Data, Obj, Param, Site
+from isoparam.lint.values import Data, Obj, Param
 
 if TYPE_CHECKING:
     from isoparam.lint.tracing import Tracing
@@ -61,7 +61,7 @@ def static_fields(machine: "Tracing", info: ClassInfo) -> set[str]:
         for decorator in each.node.decorator_list:
             for item in decorator.keywords if isinstance(decorator, ast.Call) else ():
                 if item.arg == "meta_fields":
-                    found.update(part.value for part in ast.walk(item.value) if isinstance(part, ast.Constant))
+                    found.update(str(part.value) for part in ast.walk(item.value) if isinstance(part, ast.Constant))
     return found | _registered_static(info)
 
 
@@ -72,7 +72,7 @@ def _registered_static(info: ClassInfo) -> set[str]:
         if isinstance(call, ast.Call) and call.args and isinstance(call.args[0], ast.Name) and call.args[0].id == info.name:
             for item in call.keywords:
                 if item.arg == "meta_fields":
-                    found.update(part.value for part in ast.walk(item.value) if isinstance(part, ast.Constant))
+                    found.update(str(part.value) for part in ast.walk(item.value) if isinstance(part, ast.Constant))
     return found
 
 
@@ -80,6 +80,3 @@ def _says_static(item: ast.keyword) -> bool:
     if not isinstance(item.value, ast.Constant):
         return False
     return (item.arg == "static" and item.value.value is True) or (item.arg == "pytree_node" and item.value.value is False)
-
-
-__all__ = ["Site", "look_at", "static_fields"]

@@ -4,10 +4,10 @@ import ast
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from isoparam.lint.joining import ABSENT, joined, oldest
 from isoparam.lint.project import Module, Project
 from isoparam.lint.values import (
     NO_DEPS,
-    UNKNOWN,
     Box,
     Data,
     Dep,
@@ -20,7 +20,6 @@ from isoparam.lint.values import (
     Param,
     Site,
     Value,
-    const,
 )
 
 DEPTH = 24  # calls within calls
@@ -64,9 +63,6 @@ class Frame:
         self.yields: list[Value] = []
         self.exits: list[list[tuple[dict[Any, Any], Any, Any]]] = []
         self.stmt: Any = None
-
-
-ABSENT: Any = object()
 
 
 class State:
@@ -161,7 +157,7 @@ class State:
                 places.setdefault((id(table), key), (table, key))
         for place, (table, key) in places.items():
             values = [found.get(place, table.get(key, ABSENT)) for found in tables]
-            self.put(table, key, _joined(values))
+            self.put(table, key, joined(values))
 
     # Graphs
 
@@ -307,67 +303,3 @@ class State:
 
 def _only_param(value: Value) -> bool:
     return isinstance(value, Data) and value.param is not None and not value.deps
-
-
-def oldest(graphs: Iterable[Deps]) -> Deps:
-    """All graphs in one; per parameter the earliest."""
-    result: Deps = NO_DEPS
-    own = False
-    for graph in graphs:
-        if not graph:
-            continue
-        if not result:
-            result = graph
-            continue
-        if not own:
-            result, own = dict(result), True
-        for param, dep in graph.items():
-            if param not in result or dep.born < result[param].born:
-                result[param] = dep
-    return result
-
-
-def _joined(values: list[Any]) -> Any:
-    present = [value for value in values if value is not ABSENT]
-    if not present:
-        return ABSENT
-    result = present[0]
-    for value in present[1:]:
-        result = join(result, value)
-    return result
-
-
-def join(one: Any, other: Any) -> Any:
-    """One of two values, where it is not known which: what was computed later counts, per parameter."""
-    if one is other:
-        return one
-    if isinstance(one, Data) and isinstance(other, Data):
-        return _join_data(one, other)
-    if isinstance(one, Value) and isinstance(other, Value):
-        if isinstance(one, Data):
-            return other
-        if isinstance(other, Data) or not isinstance(other, type(one)):
-            return one
-        return other if isinstance(other, Box) and len(other.items) > len(getattr(one, "items", ())) else one
-    return other  # sites and the like: the later one
-
-
-def _join_data(one: Data, other: Data) -> Data:
-    if one.sort == other.sort == "const" and type(one.const) is type(other.const) and one.const == other.const:
-        return one
-    deps = dict(one.deps)
-    for param, dep in other.deps.items():
-        if param not in deps or dep.born > deps[param].born:
-            deps[param] = dep
-    sort = one.sort if one.sort == other.sort else "unknown" if "unknown" in (one.sort, other.sort) else "tensor"
-    if sort == "const":
-        sort = "unknown"
-    result = Data(sort, deps, {**one.cuts, **other.cuts}, param=one.param or other.param)
-    result.token = one.token if one.token == other.token else None
-    result.view = one.view or other.view
-    result.tracer = one.tracer or other.tracer
-    result.maps = one.maps or other.maps
-    return result
-
-
-__all__ = ["ABSENT", "DEPTH", "UNKNOWN", "Found", "Frame", "OutOfBudget", "State", "Use", "const", "join", "oldest"]

@@ -5,8 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 from isoparam.lint.expressions import Expressions
-from isoparam.lint.state import Found, OutOfBudget, _joined
-from isoparam.lint.values import UNKNOWN, Box, Cls, Data, Func, Lib, Obj, Value
+from isoparam.lint.joining import ABSENT
+from isoparam.lint.project import ClassInfo
+from isoparam.lint.state import Found, OutOfBudget
+from isoparam.lint.values import UNKNOWN, Box, Cls, Data, Func, Obj, Value
 
 _LOOKUPS = {"AttributeError", "KeyError", "LookupError", "IndexError"}
 
@@ -222,8 +224,6 @@ class Statements(Expressions):
         """A class: known to the project where it is at the top, otherwise read here."""
         info = self.frame.module.classes.get(node.name)
         if info is None or info.node is not node:
-            from isoparam.lint.project import ClassInfo
-
             info = ClassInfo(node, self.frame.module)
             self.frame.module.classes.setdefault(node.name, info)
             self.project._link(info, ())
@@ -232,8 +232,6 @@ class Statements(Expressions):
 
     def delete(self, node: ast.Delete) -> str:
         """Del."""
-        from isoparam.lint.state import ABSENT
-
         for target in node.targets:
             if isinstance(target, ast.Name):
                 self.put(self.frame.env.vars, target.id, ABSENT)
@@ -319,4 +317,3 @@ _BY_TYPE: dict[type, Callable[[Any, Any], str]] = {
     ast.Break: lambda self, node: "break",
     ast.Continue: lambda self, node: "continue",
 }
-__all__ = ["Lib", "Statements", "_joined"]

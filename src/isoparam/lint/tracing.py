@@ -5,11 +5,11 @@ import re
 from typing import Any
 
 from isoparam.lint import library
+from isoparam.lint.captures import Captures
 from isoparam.lint.libraries import Args, Named
-from isoparam.lint.methods import Methods
 from isoparam.lint.project import ClassInfo
 from isoparam.lint.state import Found
-from isoparam.lint.values import NONE, UNKNOWN, Box, Data, Dep, Env, Func, Obj, Param, Site, Value, Wrapped, const, path_of
+from isoparam.lint.values import NONE, UNKNOWN, Box, Data, Func, Obj, Param, Site, Value, Wrapped, const
 
 _LEAVES = ("zeros", "ones", "full", "array", "asarray", "zeros_like", "ones_like", "full_like", "eye")
 _TABLES = ("arange", "linspace", "logspace")
@@ -17,38 +17,12 @@ _FROZEN = re.compile(
     r"set_to_zero|multi_transform|optax\.masked|optax\.partition|eqx\.partition|filter_spec|nnx\.DiffState|freeze"
 )
 _MEANT = re.compile(r"frozen|target|teacher|ema|const|fixed|buffer|stat", re.IGNORECASE)
-_DROPPED = {
-    "optax.apply_updates",
-    "equinox.apply_updates",
-    "equinox.tree_at",
-    "optax.incremental_update",
-    "optax.tree_utils.tree_add",
-}
 _SHAPES = {"shape", "ndim", "size", "result_type", "broadcast_shapes", "issubdtype", "iscomplexobj", "dtype", "promote_types"}
 _FLAT = {"round", "rint", "floor", "ceil", "sign", "argmax", "argmin", "heaviside", "trunc", "fix"}
-_STATEFUL = {
-    "adam",
-    "adamw",
-    "rmsprop",
-    "adagrad",
-    "lion",
-    "nadam",
-    "radam",
-    "adamax",
-    "lamb",
-    "yogi",
-    "adabelief",
-    "adafactor",
-}
-_AT = {"set", "add", "multiply", "mul", "divide", "min", "max", "power", "apply"}
 
 
-class Tracing(Methods):
+class Tracing(Captures):
     """JAX's transformations, read without running them."""
-
-    outside: set[int]
-    depth: list[int]
-    starts: list[int]
 
     def call_jax(self, full: str, args: Args, kwargs: Named, node: ast.AST) -> Value:
         last = full.rsplit(".", 1)[-1]
@@ -298,13 +272,11 @@ class Tracing(Methods):
 
     def clipped(self, value: Value) -> None:
         """A leaf that is clipped as it is read by a function that is differentiated."""
-        if isinstance(value, Data) and value.param is not None and not value.deps and value.tracer is not None:
-            if (
-                value.param.sort == "array"
-                and ("leaf of", id(value.param)) in value.tracer.captures
-                and not _MEANT.search(value.param.name)
-            ):
-                self.found.append(Found("zero-gradient-leaf", value.param.name, (value.param.name,), self.site(), "clip"))
+        if not isinstance(value, Data) or value.param is None or value.deps or value.tracer is None:
+            return
+        leaf = value.param.sort == "array" and ("leaf of", id(value.param)) in value.tracer.captures
+        if leaf and not _MEANT.search(value.param.name):
+            self.found.append(Found("zero-gradient-leaf", value.param.name, (value.param.name,), self.site(), "clip"))
 
     def looped(self, full: str, args: Args, kwargs: Named, node: ast.AST) -> Value:
         """scan, cond, while_loop: their functions are traced with what they are given."""
@@ -361,89 +333,7 @@ class Tracing(Methods):
 
     # Captures
 
-    def capture(self, env: Env, key: str, value: Value, node: ast.AST) -> None:
-        if not self.tracing or env.kind == "comprehension" or any(frame.env is env for frame in self.frames[self.depth[-1] :]):
-            return
-        if env.born >= self.starts[0]:  # made within the trace
-            return
-        if isinstance(value, (Obj, Box)):
-            self.outside.add(id(value))
-        self.note_capture(env.vars, key, value, key)
-
-    def captured_attr(self, value: Obj, name: str, found: Value, node: ast.AST) -> None:
-        if self.tracing and id(value) in self.outside:
-            if isinstance(found, (Obj, Box)):
-                self.outside.add(id(found))
-            self.note_capture(value.attrs, name, found, f"{value.info.name + '.' if value.info else ''}{path_of(value, name)}")
-
-    def captured_item(self, value: Box, token: object, found: Value, node: ast.AST) -> None:
-        if self.tracing and id(value) in self.outside:
-            if isinstance(found, (Obj, Box)):
-                self.outside.add(id(found))
-            label = f"[{token[1]!r}]" if isinstance(token, tuple) and token[0] == "c" else "[...]"
-            self.note_capture(value.items, token, found, path_of(value.owner, value.attr) + label)
-
-    def note_capture(self, table: dict[Any, Any], key: Any, value: Value, name: str) -> None:
-        """A compiled function has read a value from outside: it keeps it as a constant."""
-        callee = self.tracing[0]
-        if (
-            callee.kind not in library.JIT
-            or isinstance(value, (Func, Wrapped))
-            or (isinstance(value, Data) and value.sort == "const")
-        ):
-            return
-        frame = self.frames[self.depth[0]] if len(self.frames) > self.depth[0] else self.frame
-        stmt = frame.stmt
-        site = Site(frame.module.path, stmt.lineno, stmt.col_offset + 1, self.phase, id(stmt), self.clock)
-        if callee.inner is not UNKNOWN and isinstance(callee.inner, Func) and 0 in callee.statics:
-            site = callee.site
-        stepped = value.param.stepped if isinstance(value, Data) and value.param is not None else 0
-        callee.captures.setdefault((id(table), key), ((table, key, stepped), value, name, site))
-
-    def recheck(self, callee: Wrapped) -> None:
-        """A compiled function is called again: is what it keeps still what is there?"""
-        for key, (place, value, name, site) in callee.captures.items():
-            if key[0] in ("leaf", "leaf of"):
-                continue
-            table, entry, stepped = place
-            now = table.get(entry)
-            moved = isinstance(value, Data) and value.param is not None and value.param.stepped != stepped
-            if (now is not None and now is not value and not _same_constant(now, value)) or moved:
-                self.found.append(Found("jit-captured-param", name, (name,), site, "captured"))
-
     # Leaks
-
-    def leaking_attr(self, owner: Obj, name: str, value: Value) -> None:
-        if (
-            self.tracing
-            and id(owner) in self.outside
-            and self.carries(value)
-            and (owner.info is None or owner.info.kind != "linen")
-        ):
-            label = f"{owner.info.name + '.' if owner.info else ''}{path_of(owner, name)}"
-            self.found.append(Found("leaked-tracer", label, (), self.site(), "attr"))
-
-    def leaking_item(self, owner: Box, value: Value) -> None:
-        if self.tracing and id(owner) in self.outside and self.carries(value):
-            self.found.append(Found("leaked-tracer", path_of(owner.owner, owner.attr) or "container", (), self.site(), "item"))
-
-    def leaking(self, value: Value, name: str) -> None:
-        if self.tracing and self.carries(value):
-            self.found.append(Found("leaked-tracer", name, (), self.site(), "name"))
-
-    def carries(self, value: Value) -> bool:
-        """Whether a value, or what it holds, is traced."""
-        if isinstance(value, Data):
-            return value.tracer is not None and value.tracer in self.tracing
-        return isinstance(value, Box) and any(self.carries(item) for item in value.all())
-
-    def in_place(self, where: ast.AST, owner: Data, given: list[Value], node: ast.AST, how: str) -> Value:
-        if owner.param is not None and owner.param.sort == "nnx":
-            holder = owner.param.owner
-            if self.tracing and isinstance(holder, Obj) and id(holder) in self.outside and how == "item assignment":
-                self.found.append(Found("leaked-tracer", owner.param.name, (owner.param.name,), self.site(), "variable"))
-            return owner
-        return super().in_place(where, owner, given, node, how)
 
     # Pytrees
 
@@ -454,72 +344,3 @@ class Tracing(Methods):
         from isoparam.lint.pytrees import look_at
 
         look_at(self, obj, node)
-
-    def assign(self, node: ast.Assign) -> str:
-        end = super().assign(node)
-        call = node.value
-        if isinstance(call, ast.Call) and "optax" in self.frame.module.source.text:
-            self.unread(node, call)
-        return end
-
-    def unread(self, node: ast.Assign, call: ast.Call) -> None:
-        """An update whose result gets a name that nobody reads."""
-        func = self.frame.func
-        target = node.targets[0]
-        if func is None or isinstance(func.node, ast.Lambda) or func.node.body[-1] is None:
-            return
-        full = self.project.dotted(call.func, self.frame.module)
-        name: ast.expr | None = target if full in _DROPPED else None
-        if (
-            isinstance(call.func, ast.Attribute)
-            and call.func.attr == "update"
-            and isinstance(target, ast.Tuple)
-            and len(target.elts) == 2
-        ):
-            owner = self.evaluate(call.func.value)
-            if isinstance(owner, Obj) and owner.lib.rsplit(".", 1)[-1] in _STATEFUL and _in_loop(func.node, node):
-                name = target.elts[1]
-        if isinstance(name, ast.Name) and not _read(func.node, name.id):
-            self.found.append(Found("dropped-update", full or ast.unparse(call.func), (), self.site(), ast.unparse(call)))
-
-    def dropped(self, node: ast.Expr, value: Value) -> None:
-        call = node.value
-        if not isinstance(call, ast.Call):
-            return
-        full = self.project.dotted(call.func, self.frame.module)
-        func = call.func
-        at = (
-            isinstance(func, ast.Attribute) and func.attr in _AT and isinstance(func.value, ast.Subscript)
-            and isinstance(func.value.value, ast.Attribute) and func.value.value.attr == "at"
-        )  # fmt: skip
-        mapped = (
-            full in ("jax.tree.map", "jax.tree_map", "jax.tree_util.tree_map")
-            and bool(call.args)
-            and isinstance(call.args[0], ast.Lambda)
-            and isinstance(call.args[0].body, ast.BinOp)
-        )
-        gradients = (
-            isinstance(func, ast.Attribute) and func.attr == "apply_gradients" and any(k.arg == "grads" for k in call.keywords)
-        )
-        if full in _DROPPED or at or mapped or (gradients and "flax" in self.frame.module.source.text):
-            self.found.append(Found("dropped-update", full or ast.unparse(func), (), self.site(), ast.unparse(call)))
-
-
-def _read(node: ast.AST, name: str) -> bool:
-    return any(isinstance(part, ast.Name) and part.id == name and isinstance(part.ctx, ast.Load) for part in ast.walk(node))
-
-
-def _in_loop(node: ast.AST, stmt: ast.stmt) -> bool:
-    loops = [part for part in ast.walk(node) if isinstance(part, (ast.For, ast.While))]
-    return any(part is stmt for loop in loops for part in ast.walk(loop))
-
-
-def _same_constant(now: Value, then: Value) -> bool:
-    if isinstance(now, Data) and isinstance(then, Data):
-        if now.sort == then.sort == "const":
-            return now.const == then.const
-        return now.token is not None and now.token == then.token and now.param is then.param
-    return isinstance(now, Func) and isinstance(then, Func) and now.node is then.node
-
-
-__all__ = ["Dep", "Tracing"]

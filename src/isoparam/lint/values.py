@@ -114,7 +114,8 @@ class Obj(Value):
     """An instance of a class of the project (`info`) or of a library (`lib`)."""
 
     __slots__ = (
-        "attr", "attrs", "buffers", "extra", "hooks", "info", "lib", "made", "owner", "parametrized", "phase", "sites", "version",
+        "attr", "attrs", "buffers", "extra", "hooks", "info", "lib", "made", "owner", "parametrized", "phase", "sites",
+        "version",
     )  # fmt: skip
 
     def __init__(self, info: Any = None, lib: str = "", made: Site | None = None) -> None:
