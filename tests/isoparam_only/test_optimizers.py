@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 import isoparam as iso
@@ -139,3 +140,43 @@ def test_specs_are_frozen_and_compare_by_content():
 def test_anything_else_is_no_optimizer():
     with pytest.raises(SpecError, match=r"optimizer='adam' is no optimizer of isoparam; write one such as isoparam.Adam"):
         as_optimizer("adam")
+
+
+NUMPY = {
+    "lr": lambda one: iso.SGD(lr=one(np.float32(0.25))),
+    "betas": lambda one: iso.Adam(betas=one(np.array([0.5, 0.75]))),
+    "flag": lambda one: iso.SGD(momentum=0.5, nesterov=one(np.bool_(True))),
+    "count": lambda one: iso.LBFGS(max_iter=one(np.int64(7))),
+    "step_size": lambda one: iso.StepLR(one(np.int64(3))),
+    "T_max": lambda one: iso.CosineAnnealingLR(T_max=one(np.int32(9))),
+    "milestones": lambda one: iso.MultiStepLR(one(np.array([3, 4]))),
+    "patience": lambda one: iso.ReduceLROnPlateau(patience=one(np.int64(2)), factor=one(np.float64(0.5))),
+    "average": lambda one: iso.SWA(start=one(np.int64(2)), every=one(np.int64(3))),
+    "clip": lambda one: iso.ClipByNorm(one(np.float32(0.5)), one(np.float32(np.inf))),
+    "scaler": lambda one: iso.GradScaler(one(np.float32(4.0)), growth_interval=one(np.int64(8))),
+}
+
+
+@pytest.mark.parametrize("name", NUMPY)
+def test_numbers_of_numpy_are_numbers(name):
+    spec, plain = NUMPY[name](lambda number: number), NUMPY[name](lambda number: number.tolist())
+    assert (spec, repr(spec)) == (plain, repr(plain))
+
+
+def test_numbers_of_numpy_are_checked():
+    with pytest.raises(SpecError, match=r"StepLR: step_size=0 must be a whole number, at least 1"):
+        iso.StepLR(np.int64(0))
+    with pytest.raises(SpecError, match=r"SGD: lr=nan must be a finite number, at least 0"):
+        iso.SGD(lr=np.float32("nan"))
+
+
+def test_a_factor_of_zero_is_refused_where_it_ends():
+    assert iso.ConstantLR(0.0, 3).rates(0.1, 3).tolist() == [0.0, 0.0, 0.0]
+    with pytest.raises(SpecError, match=r"ConstantLR\(factor=0.0, total_iters=3\): factor=0.0 ends before update 4"):
+        iso.ConstantLR(0.0, 3).rates(0.1, 4)
+
+
+@pytest.mark.parametrize("result", [None, "a", (1, 2)], ids=str)
+def test_a_function_that_gives_no_number_is_named(result):
+    with pytest.raises(SpecError, match=r"LambdaLR: lr_lambda\(0\) gives .*; it must give a number"):
+        iso.LambdaLR(lambda k: result).rates(0.1, 1)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import isoparam as iso
+from isoparam.errors import SpecError
 from jax_impl import optim
 from jax_impl.optim import optimizer as jax_optimizer
 from parity.training import mixed, relative
@@ -146,3 +147,12 @@ def test_what_train_cannot_follow_is_refused():
         iso.train(quartic(), "torch", optimizer=iso.SGD(), schedule=iso.OneCycleLR(0.1, total_steps=10), steps=20)
     with pytest.raises(iso.errors.SpecError, match="write cycle_momentum=False"):
         iso.train(quartic(), "torch", optimizer=iso.Adagrad(), schedule=iso.OneCycleLR(0.1, total_steps=10), steps=5)
+
+
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+def test_what_a_schedule_cannot_give_is_refused_by_name(backend):
+    problem, adam = iso.problems.get("linkage"), iso.Adam()
+    with pytest.raises(SpecError, match=r"steps=10, but ConstantLR\(factor=0.0, total_iters=3\) has 3 rates"):
+        iso.train(problem, backend, adam, iso.ConstantLR(0.0, 3), steps=10)
+    with pytest.raises(SpecError, match=r"LambdaLR: lr_lambda\(4\) gives None; it must give a number"):
+        iso.train(problem, backend, adam, iso.LambdaLR(lambda k: None if k == 4 else 1.0), steps=10)

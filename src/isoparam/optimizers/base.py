@@ -5,6 +5,7 @@ from math import isfinite
 from typing import Any, ClassVar, NamedTuple
 
 from isoparam.errors import SpecError
+from isoparam.plain import plain
 from isoparam.specs.bounds import Shape
 
 
@@ -61,40 +62,44 @@ class Optimizer:
 def above_zero(spec: Any, *names: str) -> None:
     """Raise SpecError unless these arguments are finite numbers above 0; keep them as floats."""
     for name in names:
-        if not is_number(getattr(spec, name)) or getattr(spec, name) <= 0:
-            raise SpecError(f"{_name(spec)}: {name}={getattr(spec, name)!r} must be a finite number above 0")
-        object.__setattr__(spec, name, float(getattr(spec, name)))
+        value = kept(spec, name)
+        if not is_number(value) or value <= 0:
+            raise SpecError(f"{_name(spec)}: {name}={value!r} must be a finite number above 0")
+        object.__setattr__(spec, name, float(value))
 
 
 def at_least_zero(spec: Any, *names: str) -> None:
     """Raise SpecError unless these arguments are finite numbers of at least 0; keep them as floats."""
     for name in names:
-        if not is_number(getattr(spec, name)) or getattr(spec, name) < 0:
-            raise SpecError(f"{_name(spec)}: {name}={getattr(spec, name)!r} must be a finite number, at least 0")
-        object.__setattr__(spec, name, float(getattr(spec, name)))
+        value = kept(spec, name)
+        if not is_number(value) or value < 0:
+            raise SpecError(f"{_name(spec)}: {name}={value!r} must be a finite number, at least 0")
+        object.__setattr__(spec, name, float(value))
 
 
 def numbers(spec: Any, *names: str) -> None:
     """Raise SpecError unless these arguments are finite numbers; keep them as floats."""
     for name in names:
-        if not is_number(getattr(spec, name)):
-            raise SpecError(f"{_name(spec)}: {name}={getattr(spec, name)!r} must be a finite number")
-        object.__setattr__(spec, name, float(getattr(spec, name)))
+        value = kept(spec, name)
+        if not is_number(value):
+            raise SpecError(f"{_name(spec)}: {name}={value!r} must be a finite number")
+        object.__setattr__(spec, name, float(value))
 
 
 def counts(spec: Any, *names: str) -> None:
-    """Raise SpecError unless these arguments are whole numbers of at least 1."""
+    """Raise SpecError unless these arguments are whole numbers of at least 1; keep them as ints."""
     for name in names:
-        value = getattr(spec, name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        value = kept(spec, name)
+        if type(value) is not int or value < 1:
             raise SpecError(f"{_name(spec)}: {name}={value!r} must be a whole number, at least 1")
 
 
 def flags(spec: Any, *names: str) -> None:
     """Raise SpecError unless these arguments are True or False."""
     for name in names:
-        if not isinstance(getattr(spec, name), bool):
-            raise SpecError(f"{_name(spec)}: {name}={getattr(spec, name)!r} must be True or False")
+        value = kept(spec, name)
+        if not isinstance(value, bool):
+            raise SpecError(f"{_name(spec)}: {name}={value!r} must be True or False")
 
 
 def tuples(spec: Any, name: str, length: int, what: str) -> None:
@@ -106,7 +111,7 @@ def tuples(spec: Any, name: str, length: int, what: str) -> None:
         length: how many numbers.
         what: how the message calls what is wanted, such as "two numbers".
     """
-    given = getattr(spec, name)
+    given = kept(spec, name)
     if not (isinstance(given, tuple | list) and len(given) == length and all(is_number(part) for part in given)):
         raise SpecError(f"{_name(spec)}: {name}={given!r} must be {what}")
     object.__setattr__(spec, name, tuple(float(part) for part in given))
@@ -123,7 +128,15 @@ def betas_below_one(spec: Any) -> None:
 
 def is_number(value: Any) -> bool:
     """Whether this is a finite number; True and False are none."""
+    value = plain(value)
     return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+
+
+def kept(spec: Any, name: str) -> Any:
+    """An argument of a spec, which keeps it in the types of Python: a number of numpy is a number."""
+    value = plain(getattr(spec, name))
+    object.__setattr__(spec, name, value)
+    return value
 
 
 def _name(spec: Any) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from isoparam.errors import SpecError
-from isoparam.optimizers.base import counts, is_number, numbers
+from isoparam.optimizers.base import counts, is_number, kept, numbers
 from isoparam.schedules.base import Course, Group, Schedule
 
 
@@ -39,7 +39,11 @@ class LambdaLR(Schedule):
 
 class _Lambda(Course):
     def next(self) -> float:
-        return self.base * self.spec.lr_lambda(self.t)
+        factor = self.spec.lr_lambda(self.t)
+        try:
+            return self.base * float(factor)
+        except (TypeError, ValueError):
+            raise SpecError(f"LambdaLR: lr_lambda({self.t}) gives {factor!r}; it must give a number") from None
 
     first = again = next
 
@@ -121,7 +125,7 @@ class ConstantLR(Schedule):
     """lr times factor for the first updates, as `torch.optim.lr_scheduler.ConstantLR`.
 
     Args:
-        factor: in [0, 1]; 0 is refused when it ends, as torch divides by it.
+        factor: in [0, 1]; 0 is for runs that are no longer than total_iters, since torch divides by it at its end.
         total_iters: how many updates have it.
 
     Raises:
@@ -140,6 +144,10 @@ class ConstantLR(Schedule):
         shares(self, "factor")
         counts(self, "total_iters")
 
+    @property
+    def longest(self) -> int | None:
+        return None if self.factor else self.total_iters
+
     def course(self, group: Group) -> Course:
         return _Constant(self, group)
 
@@ -149,10 +157,17 @@ class _Constant(Course):
         return self.group["lr"] * self.spec.factor
 
     def next(self) -> float:
-        return self.group["lr"] * (1.0 / self.spec.factor) if self.t == self.spec.total_iters else self.group["lr"]
+        if self.t != self.spec.total_iters:
+            return self.group["lr"]
+        if not self.spec.factor:
+            raise SpecError(
+                f"{self.spec}: factor=0.0 ends before update {self.t + 1}, where torch divides by it; give a factor above 0, "
+                f"or a total_iters that is no shorter than the run"
+            )
+        return self.group["lr"] * (1.0 / self.spec.factor)
 
     def again(self) -> float:
-        return self.base * (self.spec.factor + False * (1 - self.spec.factor))
+        return self.base * self.spec.factor
 
 
 @dataclass(frozen=True)
@@ -279,8 +294,8 @@ def shares(spec: Any, *names: str) -> None:
 
 def whole_numbers(spec: Any, name: str) -> None:
     """Raise SpecError unless this argument holds whole numbers of at least 0; keep it as a tuple."""
-    value = getattr(spec, name)
-    good = isinstance(value, tuple | list) and all(isinstance(n, int) and not isinstance(n, bool) and n >= 0 for n in value)
+    value = kept(spec, name)
+    good = isinstance(value, tuple | list) and all(type(n) is int and n >= 0 for n in value)
     if not good:
         raise SpecError(f"{type(spec).__name__}: {name}={value!r} must be whole numbers of updates, such as (100, 200)")
     object.__setattr__(spec, name, tuple(value))

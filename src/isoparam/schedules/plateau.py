@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from isoparam.errors import SpecError
-from isoparam.optimizers.base import at_least_zero, numbers
+from isoparam.optimizers.base import at_least_zero, kept, numbers
 from isoparam.schedules.base import Course, Group, Schedule
 
 
@@ -55,8 +55,8 @@ class ReduceLROnPlateau(Schedule):
                 "'rel' or 'abs'"
             )
         for name in ("patience", "cooldown"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            value = kept(self, name)
+            if type(value) is not int or value < 0:
                 raise SpecError(f"ReduceLROnPlateau: {name}={value!r} must be a whole number, at least 0")
 
     def course(self, group: Group) -> Course:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from isoparam.errors import SpecError
-from isoparam.optimizers.base import counts, is_number
+from isoparam.optimizers.base import counts, is_number, kept
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,9 @@ class Average:
 
     def _check(self) -> None:
         counts(self, "every")
-        if isinstance(self.start, bool) or not isinstance(self.start, int) or self.start < 0:
-            raise SpecError(f"{type(self).__name__}: start={self.start!r} must be a whole number, at least 0")
+        start = kept(self, "start")
+        if type(start) is not int or start < 0:
+            raise SpecError(f"{type(self).__name__}: start={start!r} must be a whole number, at least 0")
 
 
 @dataclass(frozen=True)
