@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from isoparam.errors import SpecError
+from isoparam.plain import plain
 from isoparam.plan import DTYPES, WIDTHS
 from isoparam.schedules import ReduceLROnPlateau, as_schedule
 from isoparam.specs.bounds import Shape
@@ -18,13 +19,15 @@ def whole(name: str, value: Any, least: int = 1) -> int:
     return int(value)
 
 
-def check_tolerance(tol_grad: Any) -> None:
-    """Raise SpecError unless tol_grad is None or a number of at least 0."""
+def check_tolerance(tol_grad: Any) -> float | None:
+    """The tolerance as a float, None for none; SpecError for anything but a number of at least 0."""
+    tol_grad = plain(tol_grad)
     if tol_grad is None:
-        return
+        return None
     number = isinstance(tol_grad, int | float) and not isinstance(tol_grad, bool)
     if not number or not isfinite(tol_grad) or tol_grad < 0:
         raise SpecError(f"tol_grad={tol_grad!r} must be a finite number, at least 0, or None")
+    return float(tol_grad)
 
 
 def check_loss_value(shape: Shape, floating: bool, kind: str, bits: int, dtype: str) -> None:

@@ -214,7 +214,7 @@ def train(
                 asked,
                 steps=steps,
                 seed=seed,
-                dtype=dtype,
+                dtype=dtype and dtype.value,
                 device=device.value,
                 checkpoint_dir=checkpoint_dir,
                 checkpoint_every=checkpoint_every,

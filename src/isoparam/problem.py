@@ -14,6 +14,7 @@ from isoparam.errors import BackendError, SpecError
 from isoparam.names import assign, check_constraints
 from isoparam.objective import ModuleLoss
 from isoparam.optimizers import Optimizer, as_optimizer
+from isoparam.plain import plain
 from isoparam.plan import FIXED
 from isoparam.schedules import Schedule, as_schedule
 from isoparam.specs import Spec, Tied
@@ -59,11 +60,12 @@ class Recipe:
 
     def __post_init__(self) -> None:
         as_optimizer(self.optimizer)
-        whole("steps", self.steps)
-        check_tolerance(self.tol_grad)
         if self.schedule is not None:
             as_schedule(self.schedule)
         check_dtype(self.dtype)
+        object.__setattr__(self, "steps", whole("steps", self.steps))
+        object.__setattr__(self, "tol_grad", check_tolerance(self.tol_grad))
+        object.__setattr__(self, "dtype", plain(self.dtype))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -133,11 +135,12 @@ class Problem:
             name for name, spec in specs.items() if isinstance(spec, Tied)
         )  # looked at, and no start of its own
         data = _data(self.data)
-        _check_batch_size(self.batch_size, data)
+        batch_size = _batch_size(self.batch_size, data)
         _check_loss(self.loss)
         if not (self.recipe is None or isinstance(self.recipe, Recipe)):
             raise SpecError(f"recipe={self.recipe!r} must be an isoparam.Recipe(optimizer, steps)")
         frozen = {"constraints": MappingProxyType(dict(self.constraints)), "init": MappingProxyType(init), "data": data}
+        frozen |= {"name": plain(self.name), "batch_size": batch_size}
         frozen |= {"published": MappingProxyType(dict(self.published)), "specs": specs, "shapes": shapes}
         for key, value in frozen.items():
             object.__setattr__(self, key, value)
@@ -273,15 +276,16 @@ def _data(data: Mapping[str, Any] | None) -> Mapping[str, np.ndarray] | None:
     return MappingProxyType(arrays)
 
 
-def _check_batch_size(batch_size: int | None, data: Mapping[str, np.ndarray] | None) -> None:
-    if batch_size is None:
-        return
-    whole("batch_size", batch_size)
+def _batch_size(given: Any, data: Mapping[str, np.ndarray] | None) -> int | None:
+    if given is None:
+        return None
+    batch_size = whole("batch_size", given)
     if data is None:
         raise SpecError(f"batch_size={batch_size} without data; give data, or leave batch_size None")
     rows = len(next(iter(data.values())))
     if batch_size > rows:
         raise SpecError(f"batch_size={batch_size} is larger than the data, which has {rows} rows; None takes all of them")
+    return batch_size
 
 
 def _check_loss(loss: Any) -> None:

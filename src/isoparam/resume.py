@@ -16,6 +16,7 @@ from isoparam.checkpoints.snapshot import check_values, state_of
 from isoparam.checkpoints.store import Stored, read
 from isoparam.errors import BackendError, CheckpointError, IsoparamError, SpecError
 from isoparam.fit import Callback
+from isoparam.plain import plain
 from isoparam.plan import Plan, Rows, history
 from isoparam.problem import Problem
 from isoparam.run import Run
@@ -85,7 +86,7 @@ def resume(
     begun = perf_counter()
     place = _place(folder)
     callbacks = check_callbacks(callbacks)
-    check_tolerance(tol_grad)
+    tol_grad, device = check_tolerance(tol_grad), plain(device)
     further = None if steps is None else whole("steps", steps)
     stored = read(place)
     settings = _settings(stored)

@@ -10,6 +10,7 @@ from isoparam.exact import check_run
 from isoparam.layout import Layout, layout
 from isoparam.names import hint
 from isoparam.optimizers import LBFGS, Optimizer, as_optimizer
+from isoparam.plain import plain
 from isoparam.plan import METHODS, NARROW, Plan, columns
 from isoparam.problem import Problem, Recipe
 from isoparam.schedules import ReduceLROnPlateau, Schedule, as_schedule
@@ -38,6 +39,8 @@ class Policy:
     def __post_init__(self) -> None:
         if isinstance(self.frozen, list | set | frozenset):
             object.__setattr__(self, "frozen", tuple(sorted(self.frozen, key=str)))
+        for entry in fields(self):
+            object.__setattr__(self, entry.name, plain(getattr(self, entry.name)))
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> "Policy":
@@ -179,7 +182,7 @@ def _check_shapes(optimizer: Optimizer, laid_out: Layout) -> None:
 
 def length_for(recipe: Recipe | None, steps: int | None, tol_grad: float | None) -> tuple[int, float | None]:
     """Steps and tol_grad of a run; the tolerance of the recipe belongs to its steps and holds only with them."""
-    check_tolerance(tol_grad)
+    tol_grad = check_tolerance(tol_grad)
     if steps is not None:
         return whole("steps", steps), tol_grad
     if recipe is None:

@@ -9,10 +9,12 @@ from typing import Any, Literal
 
 from isoparam.arguments import whole
 from isoparam.backends import load
+from isoparam.checkpoints.data import encode
 from isoparam.checkpoints.keeper import Keeper, keeper_for
 from isoparam.errors import SpecError
 from isoparam.fit import Callback, fit
 from isoparam.optimizers import Optimizer
+from isoparam.plain import plain
 from isoparam.plan import Plan
 from isoparam.problem import Problem
 from isoparam.reads import check_reads
@@ -129,7 +131,8 @@ def train(
     begun = perf_counter()
     check_settings(problem, schedule)
     callbacks = check_callbacks(callbacks)
-    record = record if record is None or isinstance(record, str) else tuple(record)
+    record = plain(record if record is None or isinstance(record, str) else tuple(record))
+    dtype, device, numerics, method = map(plain, (dtype, device, numerics, method))
     steps, tol_grad = length_for(problem.recipe, steps, tol_grad)
     policy = Policy(groups, decay, frozen, clip, average, accumulate, compute_dtype, grad_scaler)
     plan = plan_for(problem, optimizer, seed, dtype, device, record, record_every, method, schedule, numerics, policy)
@@ -145,6 +148,8 @@ def train(
         "numerics": numerics,
         "policy": vars(policy),
     }
+    for name, value in asked.items():
+        encode(name, value)  # what no checkpoint could hold is told before the work is done
     return launch(problem, backend, plan, asked, goal, keeper, callbacks, progress, begun, Leg(), None)
 
 

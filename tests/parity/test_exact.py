@@ -82,7 +82,7 @@ def test_the_command_line_starts_itself_anew(tmp_path):
     run(*command, "--backend", "both", "--json", str(tmp_path / "both.json"), environment=PLAIN)
     ours, theirs = json.loads((tmp_path / "both.json").read_text())["runs"].values()
     assert ours["values"] == theirs["values"]
-    run(*command, "--backend", "torch", "--checkpoint", str(tmp_path / "saved"), environment=PLAIN)
+    run(*command, "--backend", "torch", "--dtype", "float32", "--checkpoint", str(tmp_path / "saved"), environment=PLAIN)
     run("-m", "isoparam", "resume", str(tmp_path / "saved"), "--backend", "jax", "--steps", "20", environment=PLAIN)
     saved = np.float32(ours["values"]["t"])
     assert saved == ours["values"]["t"]  # a number of float32

@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from hashlib import sha256
+from math import inf, isfinite
 from typing import Any
 
 import numpy as np
 
 from isoparam.errors import CheckpointError, SpecError
 from isoparam.optimizers import OPTIMIZERS
+from isoparam.plain import plain
 from isoparam.problem import Problem
 from isoparam.schedules import SCHEDULES, LambdaLR, Schedule, as_schedule
 from isoparam.specs import Real
@@ -21,6 +23,9 @@ KNOWN: dict[str, type] = {known.__name__: known for known in (*OPTIMIZERS, *SCHE
 GIVEN = {"of": "LambdaLR", "entries": {}}
 """What stands for a LambdaLR: no checkpoint holds its function, which has to be given again."""
 
+INFINITE = {"inf": inf, "-inf": -inf}
+"""The numbers that JSON has no word for, by theirs here."""
+
 SHOWN = 160  # characters of a spec in a message
 
 
@@ -30,7 +35,10 @@ def encode(name: str, value: Any) -> Any:
     Raises:
         SpecError: for anything else, such as a function.
     """
-    if value is None or type(value) in (bool, int, float, str):
+    value = plain(value)
+    if type(value) is float and value in INFINITE.values():
+        return {"of": "float", "entries": {"text": repr(value)}}
+    if value is None or type(value) in (bool, int, str) or (type(value) is float and isfinite(value)):
         return value
     if isinstance(value, tuple | list):
         return [encode(name, entry) for entry in value]
@@ -59,6 +67,8 @@ def decode(value: Any) -> Any:
     entries = {name: decode(entry) for name, entry in value["entries"].items()}
     if value["of"] == "dict":
         return entries
+    if value["of"] == "float" and list(entries) == ["text"] and entries["text"] in tuple(INFINITE):
+        return INFINITE[entries["text"]]
     known = KNOWN.get(value["of"]) if isinstance(value["of"], str) else None
     if known is None:
         raise CheckpointError(f"the checkpoint names {str(value['of'])[:SHOWN]!r}, which is none of {', '.join(KNOWN)}")
@@ -112,7 +122,7 @@ def fingerprint(problem: Problem) -> dict[str, Any]:
     specs = {name: problem.specs.get(name, Real()) for name in problem.shapes}
     return {
         "name": problem.name,
-        "parameters": {name: [list(shape), _digest(specs[name])] for name, shape in problem.shapes.items()},
+        "parameters": {name: [list(map(int, shape)), _digest(specs[name])] for name, shape in problem.shapes.items()},
         "specs": {name: repr(spec)[:SHOWN] for name, spec in specs.items()},
         "data": {name: _digest(np.asarray(array)) for name, array in (problem.data or {}).items()},
         "batch_size": problem.batch_size,
@@ -178,4 +188,4 @@ def _parts(value: Any) -> Any:
             yield b","
         yield b"]"
     else:
-        yield repr(value).encode()
+        yield repr(plain(value)).encode()

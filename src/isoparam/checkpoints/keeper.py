@@ -93,7 +93,7 @@ def keeper_for(checkpoint_dir: Any, checkpoint_every: Any, resumed: bool) -> Kee
         CheckpointError: for a directory that holds a checkpoint, which a new run would replace.
     """
     if checkpoint_every is not None:
-        whole("checkpoint_every", checkpoint_every)
+        checkpoint_every = whole("checkpoint_every", checkpoint_every)
     if checkpoint_dir is None:
         if checkpoint_every is not None:
             raise SpecError(f"checkpoint_every={checkpoint_every!r} needs checkpoint_dir='a/directory'")
