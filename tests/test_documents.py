@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import pytest
 
+from isoparam.optimizers import OPTIMIZERS
+
 ROOT = Path(__file__).parent.parent
 PAGES = {str(path.relative_to(ROOT)): path for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))}
 PART = re.compile(
@@ -122,3 +124,14 @@ def assert_same_words(found: list[str], expected: list[str]) -> None:
             assert float(word) == pytest.approx(float(shown), rel=4 * sys.float_info.epsilon, abs=0.0)
         else:
             assert word == shown
+
+
+def test_the_readme_names_every_optimizer() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [kind.__name__ for kind in OPTIMIZERS if f"`{kind.__name__}`" not in text] == []
+
+
+@pytest.mark.parametrize(("page", "folder"), [("README.md", "docs/"), ("docs/index.md", "")])
+@pytest.mark.parametrize("target", ["training", "checkpoints", "migration", "exact", "differences"])
+def test_the_front_pages_lead_to(target: str, page: str, folder: str) -> None:
+    assert f"]({folder}{target}.md)" in (ROOT / page).read_text(encoding="utf-8")

@@ -47,7 +47,8 @@ def encode(name: str, value: Any) -> Any:
     if isinstance(value, Mapping):
         return {"of": "dict", "entries": {str(key): encode(name, entry) for key, entry in value.items()}}
     if KNOWN.get(type(value).__name__) is type(value):
-        entries = {entry.name: encode(name, getattr(value, entry.name)) for entry in fields(value)}
+        spec: Any = value
+        entries = {entry.name: encode(name, getattr(spec, entry.name)) for entry in fields(spec)}
         return {"of": type(value).__name__, "entries": entries}
     raise SpecError(f"{name}: {value!r} cannot be saved: a checkpoint holds numbers, texts and specs of isoparam, no functions")
 
