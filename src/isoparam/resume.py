@@ -9,11 +9,12 @@ import numpy as np
 
 from isoparam import problems
 from isoparam.arguments import check_tolerance, whole
-from isoparam.checkpoints.data import check_fingerprint, decode, decode_schedule
+from isoparam.checkpoints.data import check_fingerprint, decode_schedule
 from isoparam.checkpoints.disk import CURRENT, PREVIOUS
 from isoparam.checkpoints.keeper import Keeper, keeper_for
+from isoparam.checkpoints.settings import check_place, checked
 from isoparam.checkpoints.snapshot import check_values, state_of
-from isoparam.checkpoints.store import Stored, read
+from isoparam.checkpoints.store import read
 from isoparam.errors import BackendError, CheckpointError, IsoparamError, SpecError
 from isoparam.fit import Callback
 from isoparam.plain import plain
@@ -24,10 +25,6 @@ from isoparam.schedules import Schedule
 from isoparam.session import Goal, Leg
 from isoparam.settings import Policy, check_length, plan_for
 from isoparam.train import check_callbacks, launch
-
-SETTINGS = {"problem", "asked", "constrained", "goal", "saving", "step", "updates", "data", "stopped", "legs"}
-ASKED = ("optimizer", "seed", "dtype", "device", "record", "record_every", "method", "schedule", "numerics", "policy")
-GOAL = {"steps", "tol_grad", "skip_nonfinite"}
 
 
 def resume(
@@ -89,7 +86,7 @@ def resume(
     tol_grad, device = check_tolerance(tol_grad), plain(device)
     further = None if steps is None else whole("steps", steps)
     stored = read(place)
-    settings = _settings(stored)
+    settings = checked(stored.settings)
     problem = _problem(settings, problem)
     check_fingerprint(problem, settings["problem"])
     asked = settings["asked"] | ({} if device is None else {"device": device})
@@ -100,6 +97,7 @@ def resume(
     step, updates = settings["step"], settings["updates"]
     keeper = _keeper(place, settings["saving"], checkpoint_dir, checkpoint_every)
     rows = _history(stored.history, plan, step)
+    check_place(settings, problem, plan, rows)
 
     def take_up(loop: Any) -> None:
         loop.load(state_of(plan, stored.state, step, updates, loop.state()))
@@ -115,7 +113,7 @@ def is_exact(folder: str | Path) -> bool:
     Raises:
         CheckpointError: as `resume`.
     """
-    return _settings(read(_place(folder)))["asked"]["numerics"] == "exact"
+    return checked(read(_place(folder)).settings)["asked"]["numerics"] == "exact"
 
 
 def _place(folder: Any) -> Path:
@@ -124,36 +122,16 @@ def _place(folder: Any) -> Path:
     return Path(folder)
 
 
-def _settings(stored: Stored) -> dict[str, Any]:
-    """The settings of a saved run, each of the kind that it has to be; the schedule as it was saved."""
-    settings = stored.settings
-    goal, saving, asked = (settings.get(name) for name in ("goal", "saving", "asked"))
-    counts = [settings.get("step"), settings.get("updates")]
-    kinds = (
-        set(settings) == SETTINGS,
-        isinstance(goal, dict) and set(goal) == GOAL,
-        isinstance(saving, dict) and set(saving) == {"on", "every"} and type(saving["on"]) is bool,
-        isinstance(asked, dict) and set(asked) == set(ASKED),
-        isinstance(settings.get("legs"), list),
-        all(type(count) is int for count in counts) and 0 <= counts[1] <= counts[0] < 2**31,  # pyright: ignore
-    )
-    if not all(kinds):
-        raise CheckpointError(f"the settings of the checkpoint are not those of a run: {str(settings)[:160]}")
-    decoded = {name: value if name == "schedule" else decode(value) for name, value in asked.items()}  # pyright: ignore
-    return settings | {"asked": decoded}
-
-
 def _problem(settings: Mapping[str, Any], problem: Any) -> Problem:
     """The problem that was given, or the built-in one of the saved name."""
     if isinstance(problem, Problem):
         return problem
     if problem is not None:
         raise SpecError(f"problem={problem!r} must be an isoparam.Problem")
-    saved = settings["problem"]
-    name = saved.get("name") if isinstance(saved, dict) else None
+    name = settings["problem"]["name"]
     if name not in problems.names():
-        raise SpecError(f"the checkpoint is of {str(name)[:80]!r}, which is not built in; resume(..., problem=problem)")
-    return problems.get(str(name))
+        raise SpecError(f"the checkpoint is of {name[:80]!r}, which is not built in; resume(..., problem=problem)")
+    return problems.get(name)
 
 
 def _plan(problem: Problem, asked: Mapping[str, Any]) -> Plan:

@@ -192,6 +192,9 @@ def test_arguments_that_cannot_be_right(tmp_path):
         train(mixed(), "torch", 3, checkpoint_every=5)
 
 
+NULL = object()
+
+
 def changed(path, *keys, value):
     """A checkpoint that was sealed with another setting or array."""
 
@@ -201,6 +204,8 @@ def changed(path, *keys, value):
             part = part[key]
         if value is None:
             del part[keys[-1]]
+        elif value is NULL:
+            part[keys[-1]] = None
         else:
             part[keys[-1]] = value
 
@@ -222,6 +227,31 @@ FOREIGN = {
     "no-goal": (("settings", "goal"), [], "are not those of a run"),
     "more": (("settings", "more"), 1, "are not those of a run"),
     "legs": (("settings", "legs"), 1, "are not those of a run"),
+    "no-legs": (("settings", "legs"), [], "are not those of a run: legs"),
+    "junk-leg": (("settings", "legs", 0), {"backend": "torch"}, "are not those of a run: legs"),
+    "leg-backend": (("settings", "legs", 0, "backend"), [1], "are not those of a run: legs"),
+    "leg-versions": (("settings", "legs", 0, "versions"), {"torch": 2}, "are not those of a run: legs"),
+    "leg-first": (("settings", "legs", 0, "first"), 1, "are not those of a run: legs"),
+    "leg-last": (("settings", "legs", 0, "last"), 2, "are not those of a run: legs"),
+    "null-optimizer": (("settings", "asked", "optimizer"), NULL, "settings that no run has: optimizer=None is no optimizer"),
+    "null-dtype": (("settings", "asked", "dtype"), NULL, "settings that no run has: dtype=None"),
+    "device": (("settings", "asked", "device"), "tpu", "settings that no run has: device=tpu"),
+    "method": (("settings", "asked", "method"), 3, "settings that no run has: method=3"),
+    "numerics": (("settings", "asked", "numerics"), NULL, "settings that no run has: numerics=None"),
+    "record-kind": (("settings", "asked", "record"), 7, "settings that no run has: record=7"),
+    "policy": (("settings", "asked", "policy"), NULL, "settings that no run has: policy=None"),
+    "policy-entry": (("settings", "asked", "policy", "entries", "clip"), None, "settings that no run has: policy"),
+    "few-updates": (("settings", "updates"), 1, "are not those of a run: updates is 1 after 3 steps, of which 0"),
+    "data": (("settings", "data"), {}, "are not those of a run: data"),
+    "data-rows": (("settings", "data", "rows"), 5, "are not those of a run: data"),
+    "stopped": (("settings", "stopped"), ["steps"], "are not those of a run: stopped"),
+    "constrained": (("settings", "constrained"), ["x"], "are not those of a run: constrained"),
+    "every": (("settings", "saving"), {"on": True, "every": 0}, "are not those of a run: saving"),
+    "every-text": (("settings", "saving"), {"on": True, "every": "5"}, "are not those of a run: saving"),
+    "no-problem": (("settings", "problem"), 3, "are not those of a run: problem"),
+    "no-name": (("settings", "problem", "name"), NULL, "are not those of a run: problem"),
+    "tolerance": (("settings", "goal", "tol_grad"), "small", "settings that no run has: tol_grad='small'"),
+    "skips": (("settings", "goal", "skip_nonfinite"), -1, "settings that no run has: skip_nonfinite=-1"),
     "fingerprint": (("settings", "problem"), {"name": "mixed"}, "does not say what it is of"),
     "missing-raw": (("state", "raw/scale"), None, "the checkpoint has nothing for 'raw/scale', where the run needs float64"),
     "shape-raw": (("state", "raw/scale"), np.zeros(1), r"has float64 of shape \(1,\) for 'raw/scale'"),
