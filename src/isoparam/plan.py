@@ -11,7 +11,7 @@ from isoparam.errors import SpecError
 from isoparam.layout import Layout
 from isoparam.names import select
 from isoparam.optimizers import Optimizer
-from isoparam.schedules import ReduceLROnPlateau, Schedule, Timetables, with_settings
+from isoparam.schedules import ReduceLROnPlateau, Schedule, Timetables, first_settings
 from isoparam.specs.bounds import Shape
 from isoparam.updates import Average, Clip, GradScaler, Segment
 
@@ -101,11 +101,10 @@ class Plan:
     @property
     def first_optimizers(self) -> tuple[Optimizer, ...]:
         """The optimizers of the segments with the settings of their first update, which decide about their buffers."""
-        times = self.timetables
-        if times is None:
-            return tuple(segment.optimizer for segment in self.segments)
-        first = times.rows(0, 1)[0].tolist()
-        return tuple(with_settings(segment.optimizer, *row) for segment, row in zip(self.segments, first, strict=True))
+        schedule, own = self.schedule, tuple(segment.optimizer for segment in self.segments)
+        if schedule is None or isinstance(schedule, ReduceLROnPlateau):
+            return own
+        return tuple(first_settings(optimizer, schedule) for optimizer in own)
 
     @property
     def maximizes(self) -> bool:

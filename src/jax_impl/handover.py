@@ -76,6 +76,7 @@ def to_neutral(
     own = {
         name: steps.get(name, step) | {entry: tree[name] for entry, tree in trees.items() if name in tree} for name in shapes
     }
+    own = {name: {} if _unused(kept) else kept for name, kept in own.items()}
     own |= {name: {} for tree in trees.values() for name in tree if name not in shapes}
     neutral = OptimizerState(spec, own, others(tuple(shapes), spec, groups))
     check_entries(neutral, shapes)
@@ -133,6 +134,12 @@ def from_neutral(neutral: OptimizerState, state: Any, params: Any) -> Any:
     if filled - {STEPS} != wanted:
         raise CheckpointError(f"the state has no part for {sorted(wanted - filled)[0]!r}; give that of {neutral.optimizer}")
     return result
+
+
+def _unused(kept: Mapping[str, np.ndarray]) -> bool:
+    """Whether the buffer of SGD waits for a momentum above 0, which torch says by having none."""
+    buffer = kept.get("momentum_buffer")
+    return set(kept) <= {STEP, "momentum_buffer"} and buffer is not None and buffer.size > 0 and bool(np.isnan(buffer).all())
 
 
 def _walked(state: Any, visit: Callable[[str, Any], Any]) -> Any:

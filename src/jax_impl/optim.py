@@ -16,7 +16,7 @@ from isoparam.arguments import check_schedule
 from isoparam.errors import SpecError
 from isoparam.layout import Part
 from isoparam.optimizers import LBFGS, Optimizer, Slot, as_optimizer
-from isoparam.schedules import Schedule, Timetable, with_settings
+from isoparam.schedules import Schedule, Timetable, first_settings, with_settings
 from jax_impl import lbfgs
 from jax_impl.optimizers import STEPS
 
@@ -188,7 +188,7 @@ def _scheduled(spec: Optimizer, schedule: Schedule, making: Callable[[Any], Any]
     times = Timetable(spec, schedule)
     table = _halves(times.rows(0, min(TABLE, schedule.longest or TABLE)))
     shape = jax.ShapeDtypeStruct(table.shape[1:], table.dtype)
-    first = making(with_settings(spec, *times.rows(0, 1)[0].tolist()))
+    first = making(first_settings(spec, schedule))
 
     def settings(count: Array) -> Array:
         past = lambda: jax.pure_callback(lambda k: _halves(times.rows(int(k), 1))[0], shape, count)  # noqa: E731

@@ -134,6 +134,17 @@ def test_groups_with_other_buffers_go_over(plain):
             iso.jax.to_neutral(spec, state, tree)
 
 
+def test_a_buffer_that_was_never_used_is_none_in_torch():
+    """A schedule begins with a momentum of 0."""
+    late = iso.CyclicLR(1e-3, 0.1, step_size_up=3, base_momentum=0.9, max_momentum=0.0)
+    params = {"x": jnp.ones(2)}
+    transform = iso.jax.optimizer(iso.SGD(), schedule=late)
+    _, state = transform.update(params, transform.init(params), params)
+    assert iso.jax.to_neutral(iso.SGD(momentum=0.9), state, params).entries["x"] == {}
+    _, state = transform.update(params, state, params)
+    assert iso.jax.to_neutral(iso.SGD(momentum=0.9), state, params).entries["x"]["momentum_buffer"].tolist() == [1.0, 1.0]
+
+
 @pytest.mark.parametrize("name", SPECS)
 def test_the_state_itself_comes_back(name):
     _, state, leaves = torch_loop(SPECS[name], START, 3)

@@ -21,8 +21,15 @@ OPTIMIZERS = {
     "warm-cosine": iso.Adam(lr=0.01),
     "chained-sequence": iso.Adagrad(lr=0.05),
     "restarts": iso.NAdam(lr=0.01),
+    "through-0": iso.SGD(lr=0.01, momentum=0.9),
+    "from-0": iso.SGD(lr=0.01),
 }
-SMALL = {"one-cycle": iso.OneCycleLR(0.02, total_steps=40), "cyclic-halving": iso.CyclicLR(1e-4, 0.02, 7, mode="triangular2")}
+SMALL = {
+    "one-cycle": iso.OneCycleLR(0.02, total_steps=40),
+    "cyclic-halving": iso.CyclicLR(1e-4, 0.02, 7, mode="triangular2"),
+    "through-0": iso.CyclicLR(1e-4, 0.01, 3, base_momentum=0.0),
+    "from-0": iso.CyclicLR(1e-4, 0.01, 20, base_momentum=0.9, max_momentum=0.0),
+}
 
 
 @pytest.mark.parametrize("name", WITHOUT_FUNCTIONS)
@@ -37,7 +44,7 @@ def test_every_schedule_that_train_follows_has_a_row():
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_k_steps_and_the_rest_are_all_steps(name, tmp_path):
     problem, steps = mixed(), 40
-    settings = {"optimizer": OPTIMIZERS[name], "schedule": SMALL.get(name, ROWS[name])}
+    settings = {"optimizer": OPTIMIZERS[name], "schedule": SMALL.get(name) or ROWS[name]}
     whole = {backend: train(problem, backend, steps, **settings) for backend in BACKENDS}
     constant = train(problem, "torch", steps, optimizer=OPTIMIZERS[name])
     assert any(np.any(constant.raw[key] != value) for key, value in whole["torch"].raw.items())

@@ -24,6 +24,17 @@ ROWS = {
     "step-rmsprop": (iso.RMSprop(momentum=0.5), iso.StepLR(20, gamma=0.5)),
     "polynomial-nadam": (iso.NAdam(), iso.PolynomialLR(total_iters=70, power=2)),
     "exponential-adafactor": (iso.Adafactor(), iso.ExponentialLR(0.97)),
+    # Where the momentum is 0, torch leaves the buffer as it is; SGD makes it at its first use.
+    "sgd-through-0": (iso.SGD(momentum=0.9), iso.CyclicLR(1e-3, 0.02, step_size_up=3, base_momentum=0.0)),
+    "sgd-from-0": (
+        iso.SGD(dampening=0.3, weight_decay=0.1),
+        iso.CyclicLR(1e-3, 0.02, step_size_up=3, base_momentum=0.9, max_momentum=0.0),
+    ),
+    "nesterov-through-0": (
+        iso.SGD(momentum=0.9, nesterov=True),
+        iso.CyclicLR(1e-3, 0.02, step_size_up=4, base_momentum=0.0),
+    ),
+    "rmsprop-through-0": (iso.RMSprop(momentum=0.9), iso.CyclicLR(1e-4, 1e-3, step_size_up=3, base_momentum=0.0)),
 }
 
 
@@ -145,6 +156,10 @@ def test_what_train_cannot_follow_is_refused():
         iso.train(quartic(), "torch", optimizer=iso.SGD(), schedule="cosine", steps=3)
     with pytest.raises(iso.errors.SpecError, match=r"steps=20, but OneCycleLR\(.*\) has 11 rates"):
         iso.train(quartic(), "torch", optimizer=iso.SGD(), schedule=iso.OneCycleLR(0.1, total_steps=10), steps=20)
+    late = iso.CyclicLR(1e-3, 0.1, step_size_up=3, base_momentum=0.9, max_momentum=0.0)
+    for backend in ("torch", "jax"):
+        with pytest.raises(iso.errors.SpecError, match="begins with a momentum of 0, and RMSprop makes no buffer later"):
+            iso.train(quartic(), backend, optimizer=iso.RMSprop(momentum=0.9), schedule=late, steps=5)
     with pytest.raises(iso.errors.SpecError, match="write cycle_momentum=False"):
         iso.train(quartic(), "torch", optimizer=iso.Adagrad(), schedule=iso.OneCycleLR(0.1, total_steps=10), steps=5)
 

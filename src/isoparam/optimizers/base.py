@@ -31,6 +31,7 @@ class Optimizer:
         lr: step size.
         maximize: whether to climb instead of descend.
         weight_decay: how strongly the parameters are pulled to 0.
+        cycled: whether a schedule sets the momentum of every update, which may then be 0 at some.
         elementwise: whether every entry of a parameter is moved by its own gradient alone, so that parameters may be treated
             as one vector.
     """
@@ -39,6 +40,7 @@ class Optimizer:
     lr = 0.0
     maximize = False
     weight_decay = 0.0
+    cycled = False
     elementwise: ClassVar[bool] = True
 
     def slots(self, shape: Shape) -> dict[str, Slot]:

@@ -6,7 +6,7 @@ from isoparam.schedules.cosine import CosineAnnealingLR, CosineAnnealingWarmRest
 from isoparam.schedules.cycles import CyclicLR, OneCycleLR
 from isoparam.schedules.factors import ConstantLR, ExponentialLR, LambdaLR, LinearLR, MultiStepLR, PolynomialLR, StepLR
 from isoparam.schedules.plateau import ReduceLROnPlateau
-from isoparam.schedules.timetable import Timetable, Timetables, with_settings
+from isoparam.schedules.timetable import Timetable, Timetables, first_settings, with_settings
 
 SCHEDULES: tuple[type[Schedule], ...] = (
     LambdaLR,
@@ -45,5 +45,6 @@ __all__ = [
     "Timetable",
     "Timetables",
     "as_schedule",
+    "first_settings",
     "with_settings",
 ]

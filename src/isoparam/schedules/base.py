@@ -78,7 +78,12 @@ class Schedule:
     @property
     def cycles_momentum(self) -> bool:
         """Whether the momentum of the optimizer changes too."""
-        return False
+        return bool(self.momenta)
+
+    @property
+    def momenta(self) -> tuple[float, ...]:
+        """Between which numbers the momentum of the optimizer runs; none where it does not change."""
+        return ()
 
     @property
     def longest(self) -> int | None:

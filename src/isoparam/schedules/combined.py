@@ -41,8 +41,8 @@ class SequentialLR(Schedule):
             )
 
     @property
-    def cycles_momentum(self) -> bool:
-        return any(part.cycles_momentum for part in self.schedulers)
+    def momenta(self) -> tuple[float, ...]:
+        return tuple(momentum for part in self.schedulers for momentum in part.momenta)
 
     def course(self, group: Group) -> Course:
         return _Sequential(self, group)
@@ -86,8 +86,8 @@ class ChainedScheduler(Schedule):
         _check_parts(self, (ReduceLROnPlateau,))
 
     @property
-    def cycles_momentum(self) -> bool:
-        return any(part.cycles_momentum for part in self.schedulers)
+    def momenta(self) -> tuple[float, ...]:
+        return tuple(momentum for part in self.schedulers for momentum in part.momenta)
 
     def course(self, group: Group) -> Course:
         return _Chained(self, group)

@@ -1,7 +1,7 @@
 """Rates that rise and fall, with a momentum that falls and rises against them."""
 
 from dataclasses import dataclass
-from math import cos, floor, pi
+from math import cos, floor, ldexp, pi
 
 from isoparam.errors import SpecError
 from isoparam.optimizers.base import above_zero, counts, flags, numbers
@@ -100,8 +100,8 @@ class OneCycleLR(Schedule):
         return rise, back, (last, "start", "min", "max", "max")
 
     @property
-    def cycles_momentum(self) -> bool:
-        return self.cycle_momentum
+    def momenta(self) -> tuple[float, ...]:
+        return (self.base_momentum, self.max_momentum) if self.cycle_momentum else ()
 
     @property
     def longest(self) -> int | None:
@@ -176,8 +176,8 @@ class CyclicLR(Schedule):
             raise SpecError(f"CyclicLR: mode={self.mode!r} must be 'triangular', 'triangular2' or 'exp_range'")
 
     @property
-    def cycles_momentum(self) -> bool:
-        return self.cycle_momentum
+    def momenta(self) -> tuple[float, ...]:
+        return (self.base_momentum, self.max_momentum) if self.cycle_momentum else ()
 
     def course(self, group: Group) -> Course:
         group["lr"] = self.base_lr
@@ -193,7 +193,9 @@ class _Cyclic(_Cycling):
         cycle = floor(1 + self.t / total)
         x = 1.0 + self.t / total - cycle
         height = x / ratio if x <= ratio else (x - 1) / (ratio - 1)
-        scale = {"triangular": 1.0, "triangular2": 1 / (2.0 ** (cycle - 1)), "exp_range": spec.gamma**self.t}[spec.mode]
+        # torch's 1 / 2^n, which overflows in cycle 1025; 2^-n is the same number, and goes on
+        scale = {"triangular": 1.0, "triangular2": ldexp(1.0, 1 - cycle)}.get(spec.mode)
+        scale = spec.gamma**self.t if scale is None else scale
         if spec.cycle_momentum:
             self.set_momentum(spec.max_momentum - (spec.max_momentum - spec.base_momentum) * height * scale)
         return spec.base_lr + (spec.max_lr - spec.base_lr) * height * scale

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from isoparam.optimizers import Optimizer
+from isoparam.errors import SpecError
+from isoparam.optimizers import SGD, Optimizer, RMSprop
 from isoparam.schedules.base import Schedule
 
 
@@ -61,4 +62,25 @@ def with_settings(optimizer: Optimizer, lr: Any, momentum: Any = None) -> Any:
         betas = vars(optimizer).get("betas")
         name, value = ("momentum", momentum) if betas is None else ("betas", (momentum, *betas[1:]))
         object.__setattr__(settled, name, value)
+        object.__setattr__(settled, "cycled", True)
     return settled
+
+
+def first_settings(optimizer: Optimizer, schedule: Schedule) -> Optimizer:
+    """The optimizer of the first update, which decides about its buffers.
+
+    SGD of torch makes its buffer when the momentum is first above 0: it has one here if there is any such update.
+
+    Raises:
+        SpecError: for RMSprop that begins without momentum and has it later, where torch ends with a KeyError.
+    """
+    first = with_settings(optimizer, *Timetable(optimizer, schedule).rows(0, 1)[0].tolist())
+    most = max(schedule.momenta, default=0.0)
+    if not isinstance(first, SGD | RMSprop) or first.momentum or not most:
+        return first
+    if isinstance(first, RMSprop):
+        raise SpecError(
+            f"{schedule} begins with a momentum of 0, and RMSprop makes no buffer later (a KeyError in torch); give it "
+            "max_momentum > 0, or take SGD"
+        )
+    return with_settings(first, first.lr, most)

@@ -15,8 +15,12 @@ def sgd_step(spec: SGD, params: Array, grads: Array, state: dict[str, Any], t: A
     if not state:
         return add_(params, grads, -spec.lr), {}
     buffer = add_(mul_(state["momentum_buffer"], spec.momentum), grads, 1 - spec.dampening)
-    buffer = jnp.where(t == 1, grads, buffer)  # the first gradient enters undamped
+    first = (t == 1) | jnp.isnan(state["momentum_buffer"]).all() if spec.cycled else t == 1
+    buffer = jnp.where(first, grads, buffer)  # the first gradient enters undamped
     along = add(grads, buffer, spec.momentum) if spec.nesterov else buffer
+    if spec.cycled:  # at a momentum of 0 the buffer waits; before its first use it is nan
+        waits = jnp.where(t == 1, jnp.nan, state["momentum_buffer"]).astype(buffer.dtype)
+        buffer, along = jnp.where(spec.momentum == 0, waits, buffer), jnp.where(spec.momentum == 0, grads, along)
     return add_(params, along, -spec.lr), {"momentum_buffer": buffer}
 
 

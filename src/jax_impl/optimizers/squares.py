@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import jax.numpy as jnp
 from jax import Array
 
 from isoparam.optimizers import Adadelta, Adagrad, RMSprop
@@ -38,4 +39,8 @@ def rmsprop_step(spec: RMSprop, params: Array, grads: Array, state: dict[str, An
     if "momentum_buffer" not in state:
         return addcdiv_(params, grads, size, -spec.lr), after
     buffer = after["momentum_buffer"] = addcdiv_(mul_(state["momentum_buffer"], spec.momentum), grads, size)
-    return add_(params, buffer, -spec.lr), after
+    moved = add_(params, buffer, -spec.lr)
+    if spec.cycled:  # at a momentum of 0 the buffer waits
+        moved = jnp.where(spec.momentum == 0, addcdiv_(params, grads, size, -spec.lr), moved)
+        after["momentum_buffer"] = jnp.where(spec.momentum == 0, state["momentum_buffer"], buffer)
+    return moved, after

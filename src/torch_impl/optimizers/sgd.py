@@ -1,5 +1,6 @@
 """Gradient descent, plain, with momentum, and averaged."""
 
+from math import nan
 from typing import Any
 
 import torch
@@ -15,8 +16,12 @@ def sgd_step(spec: SGD, params: Array, grads: Array, state: dict[str, Any], t: A
     if not state:
         return add_(params, grads, -spec.lr), {}
     buffer = state["momentum_buffer"]
+    if spec.cycled and spec.momentum == 0:  # the buffer waits; before its first use it is nan
+        buffer = mul_(buffer, nan) if t == 1 else buffer
+        return add_(params, grads, -spec.lr), {"momentum_buffer": buffer}
+    first = t == 1 or (spec.cycled and bool(buffer.isnan().all()))
     # The first gradient enters undamped.
-    buffer = copy_(buffer, grads) if t == 1 else add_(mul_(buffer, spec.momentum), grads, 1 - spec.dampening)
+    buffer = copy_(buffer, grads) if first else add_(mul_(buffer, spec.momentum), grads, 1 - spec.dampening)
     along = add(grads, buffer, spec.momentum) if spec.nesterov else buffer
     return add_(params, along, -spec.lr), {"momentum_buffer": buffer}
 

@@ -35,7 +35,7 @@ def rmsprop_step(spec: RMSprop, params: Array, grads: Array, state: dict[str, An
         mean = after["grad_avg"] = lerp_(state["grad_avg"], grads, 1 - spec.alpha)
         spread = addcmul(square, mean, mean, -1.0)
     size = plus(sqrt(spread), spec.eps)
-    if "momentum_buffer" not in state:
-        return addcdiv_(params, grads, size, -spec.lr), after
+    if "momentum_buffer" not in state or (spec.cycled and spec.momentum == 0):  # a buffer that there is waits
+        return addcdiv_(params, grads, size, -spec.lr), state | after
     buffer = after["momentum_buffer"] = addcdiv_(mul_(state["momentum_buffer"], spec.momentum), grads, size)
     return add_(params, buffer, -spec.lr), after
