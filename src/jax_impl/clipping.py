@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from isoparam.errors import SpecError
-from jax_impl.optimizers.arithmetic import lerp
+from jax_impl.optimizers.arithmetic import div, lerp
 
 
 def clip_by_norm(grads: Any, max_norm: float, norm_type: float = 2.0) -> tuple[Any, Array]:
@@ -95,7 +95,7 @@ def averaged(average: Any, values: Any, count: Any, decay: float | None = None) 
 
     def one(mean: Array, value: Array) -> Array:
         more = jnp.asarray(count + 1, mean.dtype)
-        after = mean + (value - mean) / more if decay is None else lerp(mean, value, 1 - decay)
+        after = mean + div(value - mean, more) if decay is None else lerp(mean, value, 1 - decay)
         return jnp.where(jnp.asarray(count) == 0, value, after)
 
     return jax.tree.map(one, average, values)

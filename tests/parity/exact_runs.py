@@ -70,12 +70,19 @@ def left_alone() -> iso.Problem:
     return iso.Problem(name="left-alone", constraints={"x": iso.Positive()}, init={"x": 1.0, "gone": 0.01}, loss=losses)
 
 
+def wide() -> iso.Problem:
+    """Many numbers, so that a rounded reciprocal in the place of a division would show."""
+    losses = {name: lambda values, batch: ((values["x"] - 3) ** 2).sum() for name in ("torch", "jax")}
+    return iso.Problem(name="wide", constraints={"x": iso.Positive()}, init={"x": np.linspace(0.5, 2, 200)}, loss=losses)
+
+
 def cases() -> Iterator[tuple[str, int]]:
     """Name and bytes apart of each case."""
     for name, optimizer in OPTIMIZERS.items():
         yield name, both(mixed(), optimizer)
     for name, settings in SETTINGS.items():
         yield name, both(mixed(), iso.AdamW(lr=0.01), **settings)
+    yield "averaged", both(wide(), iso.Adam(lr=0.01), steps=60, average=iso.SWA(start=10, every=3), record=())
     yield "settled", both(iso.problems.get("abo"), iso.Adam(lr=0.01, amsgrad=True), steps=600)
     yield "left alone", both(left_alone(), iso.Adam(lr=0.01), steps=1000)
     yield "diverging", both(iso.problems.get("nist-gauss1"), iso.SGD(lr=1e-6, momentum=0.9))
