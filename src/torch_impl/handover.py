@@ -8,7 +8,7 @@ import torch
 
 from isoparam.errors import CheckpointError, SpecError
 from isoparam.handover import STEP, UNCOUNTED, OptimizerState, check_entries, others
-from isoparam.optimizers import Optimizer, as_optimizer
+from isoparam.optimizers import Optimizer, SparseAdam, as_optimizer
 from isoparam.slots import entries
 
 
@@ -94,7 +94,7 @@ def from_neutral(neutral: OptimizerState, state: Any, params: Any) -> Any:
             kept = entries(neutral.spec_of(name), shapes[name])
             filled[number] = {name: _tensor(own[name], entry.kind, like) for name, entry in kept.items()}
         if STEP in own and not isinstance(neutral.optimizer, UNCOUNTED):
-            filled[number][STEP] = torch.tensor(float(own[STEP]), dtype=torch.float32)
+            filled[number][STEP] = _step(neutral.optimizer, int(own[STEP]))
     return {**state, "state": filled}
 
 
@@ -124,6 +124,11 @@ def _tensor(array: np.ndarray, kind: str, like: Any) -> Any:
     if kind == "float32":
         return torch.tensor(array, dtype=torch.float32)
     return torch.tensor(array, dtype=like.dtype, device=like.device)
+
+
+def _step(spec: Optimizer, count: int) -> Any:
+    """The count of updates as torch keeps it: a number for SparseAdam, whose bias correction is then in float64."""
+    return count if isinstance(spec, SparseAdam) else torch.tensor(float(count), dtype=torch.float32)
 
 
 def _count(step: Any) -> np.ndarray:

@@ -134,6 +134,27 @@ def test_groups_with_other_buffers_go_over(plain):
             iso.jax.to_neutral(spec, state, tree)
 
 
+def test_sparse_adam_keeps_its_count_as_a_number():
+    """torch's own is a number of Python, so that beta^step is in float64."""
+
+    def run(steps, start, state=None):
+        leaf = torch.nn.Parameter(start.clone())
+        made = torch.optim.SparseAdam([leaf], lr=0.1)
+        if state is not None:
+            made.load_state_dict(iso.torch.from_neutral(state, made.state_dict(), {"w": leaf}))
+        for _ in range(steps):
+            leaf.grad = (2 * leaf.detach() - 0.3).to_sparse(1)
+            made.step()
+        return leaf.detach(), iso.torch.to_neutral(iso.SparseAdam(), made.state_dict(), {"w": leaf}), made
+
+    start = torch.linspace(1, 2, 15, dtype=torch.float64).reshape(5, 3)
+    whole, _, _ = run(30, start)
+    half, state, _ = run(10, start)
+    rest, _, made = run(20, half, state)
+    assert torch.equal(rest, whole)
+    assert [type(own["step"]) for own in made.state.values()] == [int]
+
+
 def test_a_buffer_that_was_never_used_is_none_in_torch():
     """A schedule begins with a momentum of 0."""
     late = iso.CyclicLR(1e-3, 0.1, step_size_up=3, base_momentum=0.9, max_momentum=0.0)
