@@ -9,7 +9,7 @@ import numpy as np
 import optax
 
 from isoparam.errors import CheckpointError
-from isoparam.handover import STEP, OptimizerState, check_entries, common_step, others
+from isoparam.handover import STEP, UNCOUNTED, OptimizerState, check_entries, common_step, others
 from isoparam.optimizers import Optimizer, as_optimizer
 from isoparam.slots import entries
 from jax_impl.optim import OptaxState
@@ -91,7 +91,8 @@ def from_neutral(neutral: OptimizerState, state: Any, params: Any) -> Any:
     Args:
         neutral: from `to_neutral` of either backend.
         state: `transform.init(params)` of the transformation that is to go on, or any later state of it: its structure stays
-            as it is. Schedules go on at the step of the moments.
+            as it is. Schedules go on at the step of the moments; of SGD and Muon torch counts no steps, and the count of
+            `state` stays.
         params: the parameters, as for `to_neutral`.
 
     Returns:
@@ -118,6 +119,8 @@ def from_neutral(neutral: OptimizerState, state: Any, params: Any) -> Any:
 
     def fill(entry: str, part: Any) -> Any:
         if entry == STEP:
+            if isinstance(neutral.optimizer, UNCOUNTED) and not any(STEP in own for own in neutral.entries.values()):
+                return part  # nobody has counted
             return jnp.asarray(common_step(neutral.optimizer, neutral.entries), part.dtype)
         filled.add(entry)
         named, tree = _named_leaves(part)

@@ -155,6 +155,20 @@ def test_sparse_adam_keeps_its_count_as_a_number():
     assert [type(own["step"]) for own in made.state.values()] == [int]
 
 
+def test_a_schedule_keeps_its_count_where_torch_counts_none():
+    leaf = torch.ones(2, requires_grad=True)
+    made = torch.optim.SGD([leaf], momentum=0.9)
+    leaf.grad = torch.ones(2)
+    made.step()
+    neutral = iso.torch.to_neutral(iso.SGD(momentum=0.9), made.state_dict(), {"x": leaf})
+    transform, params = optax.sgd(optax.linear_schedule(0.1, 0, 20), momentum=0.9), {"x": jnp.ones(2)}
+    state = transform.init(params)
+    for count in range(3):
+        got = iso.jax.from_neutral(neutral, state, params)
+        assert (int(got[1].count), got[0].trace["x"].tolist()) == (count, [1.0, 1.0])
+        _, state = transform.update(params, state, params)
+
+
 def test_a_buffer_that_was_never_used_is_none_in_torch():
     """A schedule begins with a momentum of 0."""
     late = iso.CyclicLR(1e-3, 0.1, step_size_up=3, base_momentum=0.9, max_momentum=0.0)
