@@ -40,6 +40,7 @@ ROWS = {
     "from-the-second": iso.SequentialLR((WARM, iso.PolynomialLR(20), iso.LambdaLR(lambda k: 1 / (k + 1))), milestones=(0, 60)),
     "sequence-of-cycles": iso.SequentialLR((iso.CyclicLR(1e-3, 0.2, step_size_up=5), iso.StepLR(10)), milestones=(50,)),
     "chained": iso.ChainedScheduler((iso.ConstantLR(0.1, 4), iso.ExponentialLR(0.98), iso.CosineAnnealingLR(60, 1e-3))),
+    "chained-cycle": iso.ChainedScheduler((iso.ExponentialLR(0.99), iso.CyclicLR(1e-3, 0.2, step_size_up=5))),
     "chained-sequence": iso.ChainedScheduler((iso.SequentialLR((WARM, iso.ExponentialLR(0.99)), (10,)), iso.StepLR(50))),
 }  # fmt: skip
 OPTIMIZERS = {"momentum": iso.SGD(lr=0.3, momentum=0.9), "betas": iso.Adam(lr=0.3)}

@@ -185,8 +185,15 @@ class CyclicLR(Schedule):
 
 
 class _Cyclic(_Cycling):
+    bottom: float | None = None
+
+    def first(self) -> float:
+        rate = self.next()
+        self.bottom = self.spec.base_lr  # until torch has made the scheduler, what the group began with is the bottom
+        return rate
+
     def next(self) -> float:
-        spec = self.spec
+        spec, bottom = self.spec, self.base if self.bottom is None else self.bottom
         up = float(spec.step_size_up)
         total = up + (up if spec.step_size_down is None else float(spec.step_size_down))
         ratio = up / total
@@ -198,4 +205,4 @@ class _Cyclic(_Cycling):
         scale = spec.gamma**self.t if scale is None else scale
         if spec.cycle_momentum:
             self.set_momentum(spec.max_momentum - (spec.max_momentum - spec.base_momentum) * height * scale)
-        return spec.base_lr + (spec.max_lr - spec.base_lr) * height * scale
+        return bottom + (spec.max_lr - bottom) * height * scale
