@@ -40,6 +40,18 @@ ROWS = {
     "from-the-second": iso.SequentialLR((WARM, iso.PolynomialLR(20), iso.LambdaLR(lambda k: 1 / (k + 1))), milestones=(0, 60)),
     "sequence-of-cycles": iso.SequentialLR((iso.CyclicLR(1e-3, 0.2, step_size_up=5), iso.StepLR(10)), milestones=(50,)),
     "chained": iso.ChainedScheduler((iso.ConstantLR(0.1, 4), iso.ExponentialLR(0.98), iso.CosineAnnealingLR(60, 1e-3))),
+    "two-cycles": iso.SequentialLR((iso.OneCycleLR(0.5, total_steps=90), iso.OneCycleLR(0.2, total_steps=250)), (50,)),
+    "chain-first": iso.SequentialLR(
+        (iso.ChainedScheduler((iso.ConstantLR(0.5, 3), iso.ExponentialLR(0.9), iso.StepLR(4))), iso.CosineAnnealingLR(10)),
+        milestones=(40,),
+    ),
+    "sequence-first": iso.SequentialLR(
+        (iso.SequentialLR((WARM, iso.CosineAnnealingWarmRestarts(7)), (10,)), iso.PolynomialLR(60)), (40,)
+    ),
+    "three-deep": iso.SequentialLR(
+        (iso.SequentialLR((iso.ChainedScheduler((WARM, iso.StepLR(3), iso.ConstantLR(0.5, 8))), iso.StepLR(5)), (9,)), WARM),
+        milestones=(20,),
+    ),
     "chained-cycle": iso.ChainedScheduler((iso.ExponentialLR(0.99), iso.CyclicLR(1e-3, 0.2, step_size_up=5))),
     "chained-sequence": iso.ChainedScheduler((iso.SequentialLR((WARM, iso.ExponentialLR(0.99)), (10,)), iso.StepLR(50))),
 }  # fmt: skip
@@ -109,7 +121,10 @@ REFUSED = {
     "ends after 5 updates, and update 7 was asked for": lambda: iso.OneCycleLR(0.1, total_steps=5).rates(0.1, 7),
     "CyclicLR: mode='round' must": lambda: iso.CyclicLR(0, 1, mode="round"),
     "1 milestones, and there are 2": lambda: iso.SequentialLR((iso.StepLR(3), iso.StepLR(4)), (1, 2)),
-    "a ChainedScheduler cannot be one of its": lambda: iso.SequentialLR((iso.ChainedScheduler((iso.StepLR(3),)),), ()),
+    "a ChainedScheduler can only be the first of": lambda: iso.SequentialLR(
+        (iso.StepLR(2), iso.ChainedScheduler((iso.StepLR(3),))), (1,)
+    ),
+    "a ReduceLROnPlateau cannot be one of its": lambda: iso.ChainedScheduler((iso.ReduceLROnPlateau(),)),
     "ChainedScheduler: schedulers=": lambda: iso.ChainedScheduler((0.1,)),
     "factor=1.0 must be below 1": lambda: iso.ReduceLROnPlateau(factor=1),
     "follows a loss: its rates come from rates_for": lambda: iso.ReduceLROnPlateau().rates(0.1, 3),

@@ -37,7 +37,7 @@ class Course:
         self.group["lr"] = self.first()
 
     def step(self) -> None:
-        """One step further."""
+        """One step further; to step 0 too, where a schedule that is made of others begins again."""
         self.t += 1
         self.group["lr"] = self.next()
 

@@ -15,7 +15,7 @@ class SequentialLR(Schedule):
     """One schedule after the other, as `torch.optim.lr_scheduler.SequentialLR`; each begins at its own step 0.
 
     Args:
-        schedulers: the schedules; none of them combined itself.
+        schedulers: the schedules; one that is combined itself must begin at update 0, since torch restarts none.
         milestones: the numbers of the updates with which the second, third, ... begins.
 
     Raises:
@@ -32,13 +32,19 @@ class SequentialLR(Schedule):
     milestones: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        _check_parts(self, (SequentialLR, ChainedScheduler, ReduceLROnPlateau))
+        _check_parts(self)
         whole_numbers(self, "milestones")
         if len(self.milestones) != len(self.schedulers) - 1:
             raise SpecError(
                 f"SequentialLR: {len(self.schedulers)} schedules need {len(self.schedulers) - 1} milestones, and there are "
                 f"{len(self.milestones)}: {self.milestones}"
             )
+        for part, begin in zip(self.schedulers[1:], self.milestones, strict=True):
+            if isinstance(part, SequentialLR | ChainedScheduler) and begin > 0:
+                raise SpecError(
+                    f"SequentialLR: a {type(part).__name__} can only be the first of its schedules, as in torch, and not begin "
+                    f"at {begin}: {part}"
+                )
 
     @property
     def momenta(self) -> tuple[float, ...]:
@@ -48,13 +54,26 @@ class SequentialLR(Schedule):
         return _Sequential(self, group)
 
 
-class _Sequential(Course):
-    def __init__(self, spec: SequentialLR, group: Group) -> None:
+class _Combined(Course):
+    """A course of courses. Its own count is never taken back, as that of torch is not: within another it is one ahead."""
+
+    def __init__(self, spec: Any, group: Group) -> None:
         self.spec, self.group, self.t = spec, group, 0
         self.parts = [part.course(group) for part in spec.schedulers]
-        group["lr"] = group["initial_lr"]
+
+    def begin(self) -> None:
+        self.step()
+
+    def undo(self) -> None:
         for part in self.parts:
             part.undo()
+
+
+class _Sequential(_Combined):
+    def __init__(self, spec: SequentialLR, group: Group) -> None:
+        super().__init__(spec, group)
+        group["lr"] = group["initial_lr"]
+        self.undo()
         self.parts[bisect_right(spec.milestones, 0)].begin()
 
     def step(self) -> None:
@@ -83,7 +102,7 @@ class ChainedScheduler(Schedule):
     schedulers: tuple[Schedule, ...]
 
     def __post_init__(self) -> None:
-        _check_parts(self, (ReduceLROnPlateau,))
+        _check_parts(self)
 
     @property
     def momenta(self) -> tuple[float, ...]:
@@ -93,21 +112,17 @@ class ChainedScheduler(Schedule):
         return _Chained(self, group)
 
 
-class _Chained(Course):
-    def __init__(self, spec: ChainedScheduler, group: Group) -> None:
-        self.spec, self.group, self.t = spec, group, 0
-        self.parts = [part.course(group) for part in spec.schedulers]
-
+class _Chained(_Combined):
     def step(self) -> None:
         for part in self.parts:
             part.step()
 
 
-def _check_parts(spec: Any, refused: tuple[type[Schedule], ...]) -> None:
+def _check_parts(spec: Any) -> None:
     name, parts = type(spec).__name__, spec.schedulers
     if not (isinstance(parts, tuple | list) and parts and all(isinstance(part, Schedule) for part in parts)):
         raise SpecError(f"{name}: schedulers={parts!r} must be one schedule of isoparam or more, in a tuple")
     for part in parts:
-        if isinstance(part, refused):
+        if isinstance(part, ReduceLROnPlateau):
             raise SpecError(f"{name}: a {type(part).__name__} cannot be one of its schedules, as in torch: {part}")
     object.__setattr__(spec, "schedulers", tuple(parts))

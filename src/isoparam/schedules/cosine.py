@@ -78,8 +78,15 @@ class CosineAnnealingWarmRestarts(Schedule):
 
 class _Restarts(Course):
     def begin(self) -> None:
-        self.since, self.length = -1, self.spec.T_0
+        self.length = self.spec.T_0
         super().begin()
+
+    def step(self) -> None:
+        if self.t < 0:  # a step before the first one leads to the first one
+            self.t = -1
+            self.begin()
+        else:
+            super().step()
 
     def first(self) -> float:
         self.since = 0

@@ -91,13 +91,17 @@ class OneCycleLR(Schedule):
 
     @property
     def phases(self) -> tuple[tuple[float, str, str, str, str], ...]:
-        """(last step, rate at its start, at its end, momentum at its start, at its end) of each."""
-        rise = (float(self.pct_start * self.length) - 1, "start", "max", "max", "base")
+        """(last step, rate at its start, at its end, momentum at its start, at its end) of each, by their names in the group.
+
+        The numbers lie in the group, as in torch: those of a second schedule of this kind hold for the first too.
+        """
+        start, top, low, base, most = "initial_lr", "max_lr", "min_lr", "base_momentum", "max_momentum"
+        rise = (float(self.pct_start * self.length) - 1, start, top, most, base)
         last = self.length - 1
         if not self.three_phase:
-            return rise, (last, "max", "min", "base", "max")
-        back = (float(2 * self.pct_start * self.length) - 2, "max", "start", "base", "max")
-        return rise, back, (last, "start", "min", "max", "max")
+            return rise, (last, top, low, base, most)
+        back = (float(2 * self.pct_start * self.length) - 2, top, start, base, most)
+        return rise, back, (last, start, low, most, most)
 
     @property
     def momenta(self) -> tuple[float, ...]:
@@ -108,7 +112,10 @@ class OneCycleLR(Schedule):
         return self.length + 1
 
     def course(self, group: Group) -> Course:
-        group["initial_lr"] = self.max_lr / self.div_factor
+        start = self.max_lr / self.div_factor
+        group |= {"initial_lr": start, "max_lr": self.max_lr, "min_lr": start / self.final_div_factor}
+        if self.cycle_momentum:
+            group |= {"base_momentum": self.base_momentum, "max_momentum": self.max_momentum}
         return _OneCycle(self, group)
 
 
@@ -117,16 +124,13 @@ class _OneCycle(_Cycling):
         spec = self.spec
         if self.t > spec.length:
             raise SpecError(f"{spec} ends after {spec.length} updates, and update {self.t + 1} was asked for; make it longer")
-        start = spec.max_lr / spec.div_factor
-        rates = {"start": start, "max": spec.max_lr, "min": start / spec.final_div_factor}
-        momenta = {"base": spec.base_momentum, "max": spec.max_momentum}
         passed = [phase for phase in spec.phases[:-1] if self.t > phase[0]]
         begun = passed[-1][0] if passed else 0.0
         end, *names = spec.phases[len(passed)]
         share = (self.t - begun) / (end - begun)
         if spec.cycle_momentum:
-            self.set_momentum(self._between(momenta[names[2]], momenta[names[3]], share))
-        return self._between(rates[names[0]], rates[names[1]], share)
+            self.set_momentum(self._between(*(self.group[name] for name in names[2:]), share))
+        return self._between(*(self.group[name] for name in names[:2]), share)
 
     def _between(self, start: float, end: float, share: float) -> float:
         if self.spec.anneal_strategy == "cos":
@@ -181,6 +185,8 @@ class CyclicLR(Schedule):
 
     def course(self, group: Group) -> Course:
         group["lr"] = self.base_lr
+        if self.cycle_momentum:
+            group |= {"base_momentum": self.base_momentum, "max_momentum": self.max_momentum}
         return _Cyclic(self, group)
 
 

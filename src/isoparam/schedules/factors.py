@@ -78,7 +78,7 @@ class StepLR(Schedule):
 
 class _Step(Course):
     def next(self) -> float:
-        return self.group["lr"] if self.t % self.spec.step_size else self.group["lr"] * self.spec.gamma
+        return self.group["lr"] if self.t == 0 or self.t % self.spec.step_size else self.group["lr"] * self.spec.gamma
 
 
 @dataclass(frozen=True)
@@ -157,6 +157,8 @@ class _Constant(Course):
         return self.group["lr"] * self.spec.factor
 
     def next(self) -> float:
+        if self.t == 0:
+            return self.first()
         if self.t != self.spec.total_iters:
             return self.group["lr"]
         if not self.spec.factor:
@@ -208,6 +210,8 @@ class _Linear(Course):
 
     def next(self) -> float:
         total, start = self.spec.total_iters, self.spec.start_factor
+        if self.t == 0:
+            return self.first()
         if self.t > total:
             return self.group["lr"]
         rise = self.spec.end_factor - start
