@@ -1,5 +1,6 @@
 """Arguments that several calls take, and losses as they come out: checked, or SpecError."""
 
+from collections.abc import Mapping
 from math import isfinite
 from typing import Any
 
@@ -58,6 +59,27 @@ def check_schedule(schedule: Any) -> None:
             f"schedule={schedule!r} follows the loss, which a transformation of optax is not told; isoparam.train follows "
             f"it, and rates_for(lr, losses) gives its rates"
         )
+
+
+def check_real(name: str, dtype: str, floating: bool) -> None:
+    """Raise SpecError for a parameter that an optimizer cannot move as it should.
+
+    Args:
+        name: of the parameter, with its article.
+        dtype: of it.
+        floating: whether it holds real floating numbers.
+    """
+    if not floating:
+        cure = "split it into its real and imaginary part" if "complex" in dtype else "make it floating, or leave it out"
+        raise SpecError(f"{name} is {dtype}, and optimizers move real floating numbers; {cure}")
+
+
+def steps_of(spec: Any, known: Mapping[type, Any]) -> Any:
+    """What does one update of this optimizer, or SpecError."""
+    rule = known.get(type(spec))
+    if rule is None:
+        raise SpecError(f"step: {spec!r} is no optimizer that needs nothing but the gradient; take `optimizer` or `train`")
+    return rule
 
 
 def check_dtype(dtype: Any) -> None:

@@ -31,7 +31,7 @@ from jax_impl.importers import import_state, load_values
 from jax_impl.module import Constrained, values
 from jax_impl.monitor import Monitor
 from jax_impl.objective import as_loss
-from jax_impl.optim import optimizer
+from jax_impl.optim import init_state, optimizer, step
 from jax_impl.registry import RULES
 from jax_impl.tree import constrain, log_jacobian, unconstrain
 from jax_impl.verbs import contains, forward, initial, inverse, log_abs_det, project, raw_shape
@@ -57,6 +57,7 @@ __all__ = [
     "forward",
     "from_neutral",
     "import_state",
+    "init_state",
     "initial",
     "inverse",
     "load_values",
@@ -66,6 +67,7 @@ __all__ = [
     "project",
     "raw_shape",
     "spec_of",
+    "step",
     "to_neutral",
     "unconstrain",
     "values",

@@ -12,7 +12,7 @@ from jax import Array
 from jax.experimental.sparse import BCOO
 from jax.flatten_util import ravel_pytree
 
-from isoparam.arguments import check_schedule
+from isoparam.arguments import check_real, check_schedule, steps_of
 from isoparam.errors import SpecError
 from isoparam.layout import Part
 from isoparam.optimizers import LBFGS, Optimizer, Slot, as_optimizer
@@ -55,7 +55,12 @@ def optimizer(spec: Optimizer, params: Any = None, schedule: Schedule | None = N
         One `update` of `LBFGS` is one `.step()` of torch: several moves on one loss, which is given as `value_fn=` of params.
 
     Raises:
-        SpecError: for something that is no optimizer spec or schedule, or one that follows a loss.
+        SpecError: for something that is no optimizer spec or schedule, or one that follows a loss; from `init`, for complex
+            parameters (optax.contrib.split_real_and_imaginary makes them pairs of reals, as torch takes them) and for whole
+            numbers.
+
+    Limits: the settings of a spec are numbers, so `optax.inject_hyperparams` cannot trace them; a step size that changes is a
+    `schedule`.
 
     Example:
         >>> import isoparam as iso, jax.numpy as jnp
@@ -82,7 +87,17 @@ def init_state(spec: Optimizer, params: Array, parts: Sequence[Part] | None = No
 
     Returns:
         The state; of LBFGS that of `lbfgs.init_state`.
+
+    Raises:
+        SpecError: for a parameter that holds no real floating numbers.
+
+    Example:
+        >>> import isoparam as iso, jax.numpy as jnp
+        >>> from isoparam.jax import init_state
+        >>> sorted(init_state(iso.Adam(), jnp.ones(2)))
+        ['exp_avg', 'exp_avg_sq', 'step']
     """
+    check_real("the parameter", str(params.dtype), _is_real(params))
     if isinstance(spec, LBFGS):
         return lbfgs.init_state(spec, params)
     count = {"step": jnp.zeros((), jnp.int32)}
@@ -151,6 +166,18 @@ def step(spec: Optimizer, params: Array, grads: Array | None, state: State) -> t
 
     Returns:
         params and state after the update.
+
+    Raises:
+        SpecError: for an optimizer that needs more than the gradient (LBFGS), or is none.
+
+    Example:
+        >>> import isoparam as iso, jax.numpy as jnp
+        >>> from isoparam.jax import init_state, step
+        >>> params = jnp.ones(2)
+        >>> state = init_state(iso.SGD(lr=0.5), params)
+        >>> params, state = step(iso.SGD(lr=0.5), params, jnp.ones(2), state)
+        >>> params.tolist(), int(state["step"])
+        ([0.5, 0.5], 1)
     """
     if grads is None:
         return params, state
@@ -159,7 +186,7 @@ def step(spec: Optimizer, params: Array, grads: Array | None, state: State) -> t
         grads = -grads
     buffers = {name: buffer for name, buffer in state.items() if name != "step"}
     with jax.enable_x64(True):  # what depends on the step alone is computed in float64, and rounded once
-        params, after = STEPS[type(spec)](spec, params, grads, buffers, count.astype(jnp.float64))
+        params, after = steps_of(spec, STEPS)(spec, params, grads, buffers, count.astype(jnp.float64))
     return params, {"step": count, **after}
 
 
@@ -168,6 +195,7 @@ def _by_leaf(spec: Optimizer) -> Any:
 
     def init(params: Any) -> OptaxState:
         leaves, tree = jax.tree.flatten(params)
+        _check_real(params)
         return _packed([init_state(spec, leaf) for leaf in leaves], tree)
 
     def update(updates: Any, state: OptaxState, params: Any = None) -> tuple[Any, OptaxState]:
@@ -217,6 +245,7 @@ def _lbfgs(spec: Any) -> Any:
     """LBFGS as a transformation, over all parameters as one vector."""
 
     def init(params: Any) -> Any:
+        _check_real(params)
         return lbfgs.init_state(spec, ravel_pytree(params)[0])
 
     def update(updates: Any, state: Any, params: Any = None, *, value: Any = None, value_fn: Any = None, **extra: Any) -> Any:
@@ -239,6 +268,15 @@ def _lbfgs(spec: Any) -> Any:
 
 def _buffer(slot: Slot, params: Array) -> Array:
     return jnp.full(slot.shape, slot.fill, params.dtype if slot.dtype is None else slot.dtype)
+
+
+def _is_real(leaf: Array) -> bool:
+    return jnp.issubdtype(leaf.dtype, jnp.floating)
+
+
+def _check_real(params: Any) -> None:
+    for path, leaf in jax.tree.leaves_with_path(params):
+        check_real(f"the parameter {jax.tree_util.keystr(path) or 'itself'}", str(leaf.dtype), _is_real(leaf))
 
 
 def _is_gradient(leaf: Any) -> bool:

@@ -31,7 +31,7 @@ from torch_impl.importers import import_state, load_values
 from torch_impl.module import Constrained, values
 from torch_impl.monitor import Monitor
 from torch_impl.objective import as_loss
-from torch_impl.optim import optimizer
+from torch_impl.optim import init_state, optimizer, step
 from torch_impl.registry import RULES
 from torch_impl.tree import constrain, log_jacobian, unconstrain
 from torch_impl.verbs import contains, forward, initial, inverse, log_abs_det, project, raw_shape
@@ -56,6 +56,7 @@ __all__ = [
     "forward",
     "from_neutral",
     "import_state",
+    "init_state",
     "initial",
     "inverse",
     "load_values",
@@ -65,6 +66,7 @@ __all__ = [
     "project",
     "raw_shape",
     "spec_of",
+    "step",
     "to_neutral",
     "unconstrain",
     "values",

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor as Array
 
+from isoparam.arguments import check_real, steps_of
 from isoparam.errors import SpecError
 from isoparam.layout import Part
 from isoparam.optimizers import LBFGS, Optimizer, Slot, as_optimizer
@@ -59,7 +60,17 @@ def init_state(spec: Optimizer, params: Array, parts: Sequence[Part] | None = No
 
     Returns:
         The state; of LBFGS that of `lbfgs.init_state`.
+
+    Raises:
+        SpecError: for a parameter that holds no real floating numbers.
+
+    Example:
+        >>> import isoparam as iso, torch
+        >>> from isoparam.torch import init_state
+        >>> sorted(init_state(iso.Adam(), torch.ones(2)))
+        ['exp_avg', 'exp_avg_sq', 'step']
     """
+    check_real("the parameter", str(params.dtype), params.dtype.is_floating_point)
     if isinstance(spec, LBFGS):
         return lbfgs.init_state(spec, params)
     if parts is None or spec.elementwise:
@@ -124,6 +135,18 @@ def step(spec: Optimizer, params: Array, grads: Array | None, state: State) -> t
 
     Returns:
         params and state after the update.
+
+    Raises:
+        SpecError: for an optimizer that needs more than the gradient (LBFGS), or is none.
+
+    Example:
+        >>> import isoparam as iso, torch
+        >>> from isoparam.torch import init_state, step
+        >>> params = torch.ones(2)
+        >>> state = init_state(iso.SGD(lr=0.5), params)
+        >>> params, state = step(iso.SGD(lr=0.5), params, torch.ones(2), state)
+        >>> params.tolist(), state["step"]
+        ([0.5, 0.5], 1)
     """
     if grads is None:
         return params, state
@@ -131,7 +154,7 @@ def step(spec: Optimizer, params: Array, grads: Array | None, state: State) -> t
     if spec.maximize:
         grads = -grads
     buffers = {name: buffer for name, buffer in state.items() if name != "step"}
-    params, after = STEPS[type(spec)](spec, params, grads, buffers, float(state["step"]))
+    params, after = steps_of(spec, STEPS)(spec, params, grads, buffers, float(state["step"]))
     state.update(after)
     return params, state
 

@@ -9,6 +9,9 @@ import torch
 from jax.experimental.sparse import BCOO
 
 import isoparam as iso
+import isoparam.jax
+import isoparam.torch
+from isoparam.errors import SpecError
 from isoparam.optimizers import OPTIMIZERS
 from jax_impl import optim as jax_optim
 from parity.optimizer_runs import by_jax, by_torch, by_torch_twin, start_and_gradients
@@ -206,3 +209,43 @@ def test_lbfgs_of_one_move_needs_no_loss_and_of_several_says_so():
     several = jax_optim.optimizer(iso.LBFGS())
     with pytest.raises(iso.errors.SpecError, match=r"moves several times; write update\(grads, state, params, value_fn=loss\)"):
         several.update(grads, several.init(params), params)
+
+
+@pytest.mark.parametrize("kind", [iso.Adam, iso.LBFGS], ids=lambda kind: kind.__name__)
+def test_what_holds_no_real_floating_numbers_is_refused_by_name(kind):
+    transform = iso.jax.optimizer(kind())
+    with pytest.raises(SpecError, match=r"the parameter \['a'\]\['b'\] is complex64, .*; split it into its real and imaginary"):
+        transform.init({"a": {"b": jnp.ones(2) + 1j}})
+    with pytest.raises(SpecError, match=r"the parameter itself is int32, .*; make it floating, or leave it out"):
+        transform.init(jnp.arange(3))
+
+
+def test_complex_parameters_in_two_parts_are_those_of_torch():
+    transform = optax.contrib.split_real_and_imaginary(iso.jax.optimizer(iso.Adam(lr=0.1)))
+    params, leaf = jnp.array([1 + 1j]), torch.ones(1, dtype=torch.complex64) * (1 + 1j)
+    state, made = transform.init(params), torch.optim.Adam([leaf.requires_grad_()], lr=0.1)
+    for _ in range(3):
+        updates, state = transform.update(jnp.array([1 + 2j]), state, params)
+        params = params + updates
+        leaf.grad = torch.tensor([1 + 2j])
+        made.step()
+    assert abs(complex(params[0]) - leaf.item()) < 1e-6
+
+
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+def test_the_step_itself_is_public(backend):
+    """Of one array, in torch's order of operations."""
+    facade, array = (iso.torch, torch.tensor) if backend == "torch" else (iso.jax, jnp.asarray)
+    spec, leaf = iso.AdamW(lr=0.1), torch.tensor([1.0, -2.0], requires_grad=True)
+    made, params = torch.optim.AdamW([leaf], lr=0.1), array([1.0, -2.0])
+    state = facade.init_state(spec, params)
+    for _ in range(5):
+        made.zero_grad()
+        (leaf**2).sum().backward()
+        made.step()
+        params, state = facade.step(spec, params, 2 * params, state)
+    assert np.max(np.abs(np.asarray(params) - leaf.detach().numpy())) < 5e-7
+    with pytest.raises(SpecError, match=r"step: LBFGS\(.* is no optimizer that needs nothing but the gradient"):
+        facade.step(iso.LBFGS(), params, params, state)
+    with pytest.raises(SpecError, match=r"the parameter is .*int"):
+        facade.init_state(spec, array([1, 2]))
