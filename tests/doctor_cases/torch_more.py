@@ -304,3 +304,44 @@ def rounded_without_a_slope() -> Program:
             return torch.round(self.raw * 10) / 10 * x + self.b
 
     return trained(Rounded())
+
+
+@bad("severed-gradient", "Custom.forward")
+def function_that_returns_no_gradient() -> Program:
+    class Scale(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any, scale: Any) -> Any:
+            ctx.save_for_backward(scale)
+            return x * scale
+
+        @staticmethod
+        def backward(ctx: Any, g: Any) -> Any:
+            return g * ctx.saved_tensors[0], None
+
+    class Custom(Raw):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(3))
+
+        def forward(self, x: Any) -> Any:
+            return Scale.apply(self.raw * x, self.scale)
+
+    return trained(Custom())
+
+
+@bad("stale-optimizer", "Thawed.body")
+def thawed_without_the_optimizer() -> Program:
+    class Thawed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.head = nn.Linear(3, 3).requires_grad_(False), nn.Linear(3, 1)
+            self.calls = 0
+
+        def forward(self, x: Any) -> Any:
+            self.calls += 1
+            if self.calls == 3:
+                self.body.requires_grad_(True)
+            return self.head(self.body(x))
+
+    model = Thawed()
+    return trained(model, torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1))

@@ -313,3 +313,76 @@ def trained_under_other_names() -> Program:
         optimizer.step()
 
     return model, [optimizer], step
+
+
+@clean
+def tables_prepared_at_each_call() -> Program:
+    class Tables(Raw):
+        def __init__(self) -> None:
+            super().__init__()
+            self._prepare()
+
+        def _prepare(self) -> None:
+            self.logits = torch.log_softmax(self.raw, 0)
+
+        def forward(self, x: Any) -> Any:
+            self._prepare()
+            return self.logits * x
+
+    return trained(Tables())
+
+
+@clean
+def refreshed_by_the_loop() -> Program:
+    class Refreshed(Raw):
+        def __init__(self) -> None:
+            super().__init__()
+            self.refresh()
+
+        def refresh(self) -> None:
+            self.w = self.raw.exp()
+
+        def forward(self, x: Any) -> Any:
+            return self.w * x
+
+    model = Refreshed()
+    optimizer = sgd(model)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        model(torch.ones(3)).sum().backward()
+        optimizer.step()
+        model.refresh()
+
+    return model, [optimizer], step
+
+
+@clean
+def refreshed_by_hooks() -> Program:
+    class Hooked(Raw):
+        def __init__(self) -> None:
+            super().__init__()
+            self.make()
+            self.register_forward_pre_hook(lambda module, given: module.make())
+
+        def make(self) -> None:
+            self.w = self.raw.exp()
+
+        def forward(self, x: Any) -> Any:
+            return self.w * x
+
+    class Stepped(Raw):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = self.raw.exp()
+
+        def renew(self, *_: Any) -> None:
+            self.w = self.raw.exp()
+
+        def forward(self, x: Any) -> Any:
+            return self.w * x
+
+    model = nn.Sequential(Hooked(), Stepped())
+    optimizer = sgd(model)
+    optimizer.register_step_post_hook(model[1].renew)
+    return trained(model, optimizer)

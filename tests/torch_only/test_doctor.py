@@ -103,10 +103,10 @@ def test_the_parameter_drifts_away_from_what_is_used() -> None:
     model = Lazy()
     with doctor.watch(model) as found:
         steps(model, sgd(model), 4)
-    (drift,) = found.drift
-    assert (drift.attr, drift.param, drift.steps) == ("Lazy.x", "raw", (1, 2, 3))
-    assert drift.used == (2.0, 2.0, 2.0)
-    assert drift.raw[0] < drift.raw[1] < drift.raw[2] or drift.raw[0] > drift.raw[1] > drift.raw[2]
+    history = found.findings[0].history
+    assert history is not None
+    assert (history.entry, history.steps, history.used) == ("mean of raw", (1, 2, 3), (2.0, 2.0, 2.0))
+    assert len(set(history.fresh)) == 3
 
 
 def test_an_exception_passes_on_with_a_note() -> None:

@@ -42,6 +42,7 @@ class Ages:
         self._rows: dict[int, Age] = {}
         self.updates: list[int] = []  # the number at each update of anything
         self._stepping: set[int] = set()
+        self._begun = 0
         self.thread = threading.get_ident()
         self._threads = _threads_made()
         self.numbers_hold = True  # False once nodes are known to come from other threads, which count for themselves
@@ -61,10 +62,14 @@ class Ages:
     def before_step(self, leaves: Iterable[Array]) -> None:
         """An optimizer begins to move some leaves: inside of its step, closures may look several times."""
         self._stepping.update(map(id, leaves))
+        self._begun = number_now()
 
     def after_step(self, leaves: Iterable[Array], moved: Container[int]) -> None:
-        """An optimizer has moved those of its leaves whose ids are given, as they have a gradient."""
-        now = number_now()
+        """An optimizer has moved those of its leaves whose ids are given, as they have a gradient.
+
+        What is older than the begin of the step is old: what hooks behind the step have made by now is not.
+        """
+        now = self._begun
         for leaf in leaves:
             self._stepping.discard(id(leaf))
             row = self.row(leaf)

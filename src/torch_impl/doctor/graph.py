@@ -5,7 +5,7 @@ The number tells what was computed before an update and what after; the dict tel
 whatever thread they were made.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,19 +77,19 @@ class Graph:
             nodes.append(self.parents[nodes[-1]])
         return nodes[::-1]
 
-    def flat(self) -> set[int]:
-        """The ids of the leaves that are reached only through operations whose derivative is 0 everywhere."""
-        if not any(is_flat(node) for node in self.nodes):
+    def only_through(self, stops: Callable[[Any], bool]) -> set[int]:
+        """The ids of the leaves that are reached only through some nodes."""
+        if not any(stops(node) for node in self.nodes):
             return set()
         seen, waiting, live = set(self.roots), list(self.roots), set()
         while waiting:
             node = waiting.pop()
             live.add(node)
-            for child, _ in node.next_functions if not is_flat(node) else ():
+            for child, _ in node.next_functions if not stops(node) else ():
                 if child is not None and child not in seen:
                     seen.add(child)
                     waiting.append(child)
-        reached = {id(edge.leaf) for edge in self.uses if edge.node in live and not is_flat(edge.node)}
+        reached = {id(edge.leaf) for edge in self.uses if edge.node in live and not stops(edge.node)}
         return {id(edge.leaf) for edge in self.uses} - reached
 
     def above(self, start: Any) -> Iterator[Any]:
@@ -163,6 +163,11 @@ def is_view(node: Any) -> bool:
 def is_flat(node: Any) -> bool:
     """Whether a node stands for an operation whose derivative is 0 everywhere."""
     return type(node).__name__.rstrip("0123456789") in FLAT
+
+
+def is_custom(node: Any) -> bool:
+    """Whether a node stands for an autograd.Function that somebody wrote, whose backward may return None."""
+    return isinstance(node, torch.autograd.function.BackwardCFunction) and not type(node).__name__.startswith("Compiled")
 
 
 def name_of(node: Any) -> str:

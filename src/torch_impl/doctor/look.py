@@ -2,12 +2,13 @@
 
 import types
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor as Array
 
-from isoparam.diagnosis import Drift, Finding
+from isoparam.diagnosis import Finding, History
 from torch_impl.doctor.ages import Age, Ages
 from torch_impl.doctor.graph import Edge, Graph, is_view, names_along, number_of
 from torch_impl.doctor.holders import (
@@ -23,7 +24,7 @@ from torch_impl.doctor.names import Names
 from torch_impl.doctor.record import Record
 from torch_impl.doctor.source import with_line
 from torch_impl.doctor.state import Held
-from torch_impl.doctor.words import FROZEN, HIDDEN, RAISES, carried, is_carried, named, plain, stale, title_of
+from torch_impl.doctor.words import FROZEN, HIDDEN, RAISES, carried, is_carried, plain, stale, title_of
 
 
 class Looker:
@@ -37,19 +38,18 @@ class Looker:
 
     def __init__(self, names: Names, ages: Ages, record: Record) -> None:
         self._names, self._ages, self._record = names, ages, record
-        self._drift: dict[tuple[str, str], list[tuple[int, float, float]]] = {}
+        self._parted: dict[tuple[str, str], list[tuple[int, float, float]]] = {}
 
-    def drift(self) -> tuple[Drift, ...]:
-        """What stale values and their parameters were, look by look."""
-        rows = ((attr, param, *zip(*points, strict=True)) for (attr, param), points in self._drift.items())
-        return tuple(Drift(attr, param, steps, raw, used) for attr, param, steps, raw, used in rows)
-
-    def _follow(self, culprit: Culprit) -> None:
+    def _history(self, culprit: Culprit) -> History | None:
+        """How far the first parameter and what is used in its place have come apart by now."""
         leaf, tensor = culprit.edges[0].leaf, culprit.held.tensor
-        if tensor is not None and not culprit.carried:
-            key = (title_of(named(culprit.held), self._names), self._names.of(leaf))
-            point = len(self._ages.updates), float(leaf.detach().double().mean()), float(tensor.detach().double().mean())
-            self._drift.setdefault(key, []).append(point)
+        if tensor is None or culprit.carried:
+            return None
+        entry = f"mean of {self._names.of(leaf)}"
+        rows = self._parted.setdefault((entry, culprit.held.attr), [])
+        rows.append((len(self._ages.updates), float(leaf.detach().double().mean()), float(tensor.detach().double().mean())))
+        steps, fresh, used = zip(*rows, strict=True)
+        return History(entry, steps, fresh, used)
 
     def look(self, graph: Graph, retain: bool, frame: types.FrameType | None) -> list[Held]:
         """Find what is stale in a graph; what is kept at this time."""
@@ -86,8 +86,7 @@ class Looker:
         found = culprits(graph, old, rows, helds, self._ages)
         for culprit in found:
             told += culprit.edges
-            self._record.add(self._finding(graph, culprit, retain))
-            self._follow(culprit)
+            self._record.add(replace(self._finding(graph, culprit, retain), history=self._history(culprit)))
         left = [edge for edge in old if edge not in told]
         if left:
             for finding in unnamed(graph, left, self._names, frame, outcome_of(graph, left, retain)):

@@ -26,7 +26,7 @@ def nobodys(
 
     Args:
         names: of the model.
-        first: the parameters of the model when the watch began.
+        first: the trainable parameters of the model when the watch began.
         optimizers: all that were given or seen.
         seen: who had gradients.
         counts: steps of each optimizer, by its id.

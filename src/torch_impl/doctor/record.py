@@ -1,6 +1,7 @@
 """The findings of an examination as they come in: each mistake once, readable at any time."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from isoparam.diagnosis import Diagnosis, Finding
 
@@ -29,10 +30,8 @@ class Record:
         held = self._findings.get(key)
         if held is not None:
             params = tuple(dict.fromkeys((*held.params, *finding.params)))
-            path, outcome = held.path or finding.path, held.outcome
-            finding = Finding(
-                held.kind, held.attr, params, held.file, held.line, held.message, held.fix, outcome, path, held.column
-            )
+            path, history = held.path or finding.path, finding.history or held.history
+            finding = replace(held, params=params, path=path, history=history)
         self._findings[key] = finding
 
     def note(self, text: str) -> None:

@@ -15,7 +15,7 @@ from torch_impl.doctor.look import outcome_of, params_of
 from torch_impl.doctor.names import Names
 from torch_impl.doctor.owners import is_lost, optimizers_of, replaced, unregistered, unregistered_at
 from torch_impl.doctor.record import Record
-from torch_impl.doctor.source import born_with, class_node, is_constant, is_set_later, places_of
+from torch_impl.doctor.source import born_with, class_node, is_constant, is_run_later, is_set_later, places_of
 from torch_impl.doctor.state import Held, Search
 from torch_impl.doctor.words import fragile, stale
 
@@ -59,13 +59,15 @@ def scan(model: Any, optimizer: Optimizers = None, *others: torch.optim.Optimize
     return record.diagnosis
 
 
-def examine(names: Names, optimizers: Sequence[torch.optim.Optimizer], record: Record) -> None:
-    """Fill a record with what stands wrong now."""
+def examine(names: Names, optimizers: Sequence[torch.optim.Optimizer], record: Record, *, stale_too: bool = True) -> None:
+    """Fill a record with what stands wrong now; without `stale_too`, with what no renewal would cure."""
     walk = Search(names.parts.ids)
     for held in [*in_modules(names.parts, walk), *in_classes(names.parts, walk)]:
         if node_of(held.tensor) is not None:
             finding = _judged(held, names)
-            if finding is not None:
+            renewable = finding is not None and finding.rule in ("SG101", "SG102", "SG103", "SG104", "SG105")
+            hooked = renewable and any(mentions(hook, held.root, type(held.owner)) for hook in step_hooks(optimizers))
+            if finding is not None and not hooked and (stale_too or not renewable):
                 record.add(finding)
     for finding in [*unregistered(names, optimizers), *replaced(names, optimizers)]:
         record.add(finding)
@@ -97,7 +99,8 @@ def is_renewed(held: Held, names: Names) -> bool:
 
     A value that only `__init__`, or what it calls, ever assigns is not; of any other, only a running program can tell.
     """
-    if isinstance(held.owner, nn.Module) and is_owned_by_hook(held.owner, held.root):
+    kind = held.owner if isinstance(held.owner, type) else type(held.owner)
+    if any(mentions(hook, held.root, kind) for _, module in names.parts.modules for hook in hooks_of(module)):
         return True
     if held.how in ("closure", "global"):
         return "[" in held.attr.partition(" (closure")[2] if held.how == "closure" else "[" in held.below
@@ -108,24 +111,45 @@ def is_renewed(held: Held, names: Names) -> bool:
         return False  # no source to read: what stands there before training was made before it
     born = born_with(owner)
     places = [place for place in places_of(held, names.model) if not is_constant(place)]
-    return not places or any(place.function not in born for place in places)
+    return not places or any(place.function not in born or is_run_later(owner, place.function) for place in places)
 
 
-def is_owned_by_hook(module: nn.Module, attr: str) -> bool:
-    """Whether a hook before the forward pass sets an attribute, as old weight_norm, pruning and hooks of users do."""
-    return any(_mentions(hook, attr) for hook in module._forward_pre_hooks.values())
+def hooks_of(module: nn.Module) -> list[Any]:
+    """Every function that runs before or after the forward pass of a module."""
+    return [*module._forward_pre_hooks.values(), *module._forward_hooks.values(), *module._backward_hooks.values()]
 
 
-def _mentions(hook: Any, attr: str) -> bool:
+def step_hooks(optimizers: Sequence[torch.optim.Optimizer]) -> list[Any]:
+    """Every function that runs before or after a step."""
+    tables = [(o._optimizer_step_pre_hooks, o._optimizer_step_post_hooks) for o in optimizers]
+    return [hook for pair in tables for table in pair for hook in table.values()]
+
+
+def mentions(hook: Any, attr: str, kind: type, depth: int = 3) -> bool:
+    """Whether a hook, or a method of the class that it calls, names an attribute: old weight_norm, pruning, users' own."""
     function = getattr(hook, "func", hook)
-    plain = isinstance(function, types.FunctionType | types.MethodType)
-    called = function if plain else inspect.getattr_static(type(function), "__call__", None)
+    if isinstance(function, staticmethod | classmethod | types.MethodType):
+        function = function.__func__
+    called = function if isinstance(function, types.FunctionType) else inspect.getattr_static(type(function), "__call__", None)
     code = getattr(called, "__code__", None)
-    if code is not None and (attr in code.co_names or attr in code.co_consts):
-        return True
-    cells = [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
+    cells = [cell.cell_contents for cell in getattr(function, "__closure__", None) or () if _is_filled(cell)]
     kept = [*cells, *getattr(function, "__dict__", {}).values(), *getattr(hook, "args", ())]
-    return any(isinstance(value, str) and value == attr for value in kept)
+    if any(isinstance(value, str) and value == attr for value in kept):
+        return True
+    if code is None:
+        return False
+    if attr in code.co_names or attr in code.co_consts:
+        return True
+    methods = (inspect.getattr_static(kind, name, None) for name in code.co_names) if depth else ()
+    return any(isinstance(method, types.FunctionType) and mentions(method, attr, kind, depth - 1) for method in methods)
+
+
+def _is_filled(cell: types.CellType) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018  reading is the question
+    except ValueError:
+        return False
+    return True
 
 
 def note_unseen(model: Any, record: Record) -> None:

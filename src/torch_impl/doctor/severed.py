@@ -10,7 +10,7 @@ from torch import nn
 
 from isoparam.diagnosis import Finding
 from torch_impl.doctor.flow import Follower
-from torch_impl.doctor.graph import Graph
+from torch_impl.doctor.graph import Graph, is_custom, is_flat
 from torch_impl.doctor.names import Names
 from torch_impl.doctor.owners import held_by
 from torch_impl.doctor.source import born_with, functions_in
@@ -44,18 +44,22 @@ class Severed:
         self._with: set[int] = set()
         self._cut: set[int] = set()
         self._flat: set[int] = set()
+        self._reached: set[int] = set()
+        self._promised: set[int] = set()  # reached by functions that somebody wrote alone, which owe a gradient
         self._sloped: set[int] = set()
         self._followed_steps = 0
 
-    def backward(self, outputs: list[Any], graph: Graph) -> None:
+    def backward(self, outputs: list[Any], graph: Graph, whole: bool) -> None:
         """A pass begins: note what the loss comes from without leading back to it, or only by slopes of 0."""
         reached = {id(edge.leaf) for edge in graph.uses}
-        flat = graph.flat()
+        flat = graph.only_through(is_flat)
         self._flat |= flat
         self._sloped |= reached - flat
         if self._follower is not None:
             self._cut |= self._follower.origins(outputs) - reached
-        self._with |= reached
+        self._reached |= reached
+        if whole:
+            self._promised |= graph.only_through(is_custom)
 
     def before_step(self) -> None:
         """Stop to follow in time."""
@@ -94,7 +98,8 @@ class Severed:
                 continue
             name = self._names.of(parameter)
             line = cut_line(self._names.model, name)
-            if key in self._cut or (line is not None and self._followed_steps == 0):
+            cut = key in self._cut or (line is not None and self._followed_steps == 0)
+            if key in self._promised or (cut and key not in self._reached):
                 found.setdefault(line or class_where(self._names.model), []).append(name)
         flat = tuple(name for key, (name, _) in self._names.own.items() if key in self._flat - self._sloped)
         rounded = [severed(self._names, flat, class_where(self._names.model), flat=True)] if flat else []
@@ -107,7 +112,7 @@ class Severed:
 
     def has_gradient(self, parameter: Array) -> bool:
         """Whether a backward has reached a parameter."""
-        return id(parameter) in self._with
+        return id(parameter) in self._with or id(parameter) in self._reached
 
 
 def _entries(parameter: Array) -> Array | None:

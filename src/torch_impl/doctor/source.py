@@ -106,6 +106,18 @@ def places_in_class(kind: type, attr: str) -> list[Place]:
     return [place for file, function in functions_in(kind) for place in _places(function, attr, file, _attribute_named)]
 
 
+def is_run_later(kind: type, name: str) -> bool:
+    """Whether a method that `__init__` uses is called, or handed on, by anything else in the file of its class too."""
+    if name in _BORN:
+        return False
+    tree, born = tree_of(file_of(kind)), born_with(kind)
+    inside = {id(part) for _, method in functions_in(kind) if method.name in born for part in ast.walk(method)}
+    return any(
+        isinstance(node, ast.Attribute) and node.attr == name and id(node) not in inside
+        for node in (ast.walk(tree) if tree is not None else ())
+    )
+
+
 def is_set_later(kind: type, attr: str) -> bool:
     """Whether objects of a class set an attribute of their own after they were made."""
     born = born_with(kind)

@@ -12,11 +12,11 @@ class Tap:
     """What stands in front of the engine; taps may be put on each other, and taken off in any order.
 
     Args:
-        listener: called with the outputs, and with retain_graph, create_graph and inputs, before each pass.
+        listener: called before each pass with the outputs, retain_graph, create_graph, and whether all leaves get a gradient.
     """
 
-    def __init__(self, listener: Callable[[Any, bool, bool, Any], None]) -> None:
-        self._listener: Callable[[Any, bool, bool, Any], None] | None = listener
+    def __init__(self, listener: Callable[[Any, bool, bool, bool], None]) -> None:
+        self._listener: Callable[[Any, bool, bool, bool], None] | None = listener
         self.inner: Any = None
 
     def __call__(self, outputs: Any, *args: Any, **options: Any) -> Any:
@@ -24,7 +24,8 @@ class Tap:
         if self._listener is not None:
             # (grad_tensors, keep_graph, create_graph, inputs)
             keep, create = (bool(args[1]), bool(args[2])) if len(args) > 2 else (False, False)
-            self._listener(outputs, keep, create, args[3] if len(args) > 3 else ())
+            whole = bool(options.get("accumulate_grad")) and not (args[3] if len(args) > 3 else ())
+            self._listener(outputs, keep, create, whole)
         return self.inner(outputs, *args, **options)
 
     def open(self) -> None:

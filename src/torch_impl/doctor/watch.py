@@ -11,7 +11,6 @@ from torch import nn
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from isoparam.arguments import whole
-from isoparam.diagnosis import Drift
 from torch_impl.doctor.ages import Ages, unmoved
 from torch_impl.doctor.explain import explain_into
 from torch_impl.doctor.graph import Graph
@@ -53,8 +52,8 @@ class Watch(Record):
         self._looker = Looker(self._names, self._ages, self)
         self._growth = Growth(self._names, self._ages)
         self._severed = Severed(self._names, follow=not _is_compiled(self._names.model))
-        self._first_own = dict(self._names.own)
-        examine(self._names, self._optimizers, self)
+        self._first_own = {key: entry for key, entry in self._names.own.items() if entry[1].requires_grad}
+        examine(self._names, self._optimizers, self, stale_too=False)  # what is stale shows when it is used
         self._tap = Tap(self._backward)
         self._tap.open()
         self._handles = [
@@ -70,11 +69,6 @@ class Watch(Record):
             if self:
                 lines = [f"{finding.place}: {finding.rule} {finding.kind}: {finding.attr}" for finding in self]
                 error.add_note("isoparam doctor found:\n  " + "\n  ".join(lines))
-
-    @property
-    def drift(self) -> tuple[Drift, ...]:
-        """For each stale value that a variable or an attribute keeps: it and its parameter, look by look."""
-        return self._looker.drift()
 
     def __call__(self, row: Any) -> bool:
         """As a callback of `isoparam.train`: whether something was found."""
@@ -113,11 +107,11 @@ class Watch(Record):
         done = max(self._counts.values(), default=0)
         return done < THOROUGH or (done + before) % SPARSE <= before
 
-    def _backward(self, outputs: Any, retain: bool, create: bool, inputs: Any) -> None:
+    def _backward(self, outputs: Any, retain: bool, create: bool, whole: bool) -> None:
         if self._is_due():
-            self._guarded(self._look, outputs_of(outputs), retain and not create, create, caller())
+            self._guarded(self._look, outputs_of(outputs), retain and not create, create, whole, caller())
 
-    def _look(self, outputs: list[Any], retain: bool, create: bool, frame: types.FrameType | None) -> None:
+    def _look(self, outputs: list[Any], retain: bool, create: bool, whole: bool, frame: types.FrameType | None) -> None:
         graph = Graph(outputs)
         self._looks += 1
         if self._looks % REFRESHED == 0:
@@ -132,7 +126,7 @@ class Watch(Record):
         helds = self._looker.look(graph, retain, frame)
         if any(type(node).__name__ == "CompiledFunctionBackward" for node in graph.nodes):
             self._severed.may_follow = False  # it would be compiled again for what is followed
-        self._severed.backward(outputs, graph)
+        self._severed.backward(outputs, graph, whole)
         for finding in self._growth.look(helds, graph):
             self.add(finding)
 
