@@ -555,3 +555,56 @@ def param_that_reads_as_its_softplus() -> None:
     optimizer = nnx.Optimizer(model, optax.sgd(0.1), wrt=nnx.Param)
     for _ in range(2):
         optimizer.update(model, nnx.grad(lambda m: (m.scale.get_value() ** 2).sum())(model))
+
+
+@bad("dropped-update")
+def state_of_the_optimizer_is_lost() -> None:
+    params = start()
+    transform = optax.adam(0.1)
+    state = transform.init(params)
+    for _ in range(4):
+        updates, _ = transform.update(jax.grad(squares)(params, X), state, params)
+        params = optax.apply_updates(params, updates)
+
+
+@bad("dropped-update")
+def compiled_step_forgets_its_state() -> None:
+    params = start()
+    transform = optax.sgd(0.1, momentum=0.9)
+    state = transform.init(params)
+
+    @jax.jit
+    def step(params: Any, state: Any) -> Any:
+        updates, _ = transform.update(jax.grad(squares)(params, X), state, params)
+        return optax.apply_updates(params, updates)
+
+    for _ in range(5):
+        params = step(params, state)
+
+
+@bad("zero-gradient-leaf")
+def derivative_by_hand_forgets_one() -> None:
+    @jax.custom_jvp
+    def scaled(x: jax.Array, scale: jax.Array) -> jax.Array:
+        return x * scale
+
+    @scaled.defjvp
+    def _(primals: Any, tangents: Any) -> Any:
+        return scaled(*primals), tangents[0] * primals[1]
+
+    params = {"x": jnp.ones(3), "scale": jnp.full(3, 0.5)}
+    for _ in range(3):
+        params = descend(params, jax.grad(lambda p: ((scaled(p["x"], p["scale"]) - 2.0) ** 2).sum())(params))
+
+
+@bad("zero-gradient-leaf")
+def backward_by_hand_returns_zeros() -> None:
+    @jax.custom_vjp
+    def scaled(x: jax.Array, scale: jax.Array) -> jax.Array:
+        return x * scale
+
+    scaled.defvjp(lambda x, s: (x * s, s), lambda s, g: (g * s, jnp.zeros_like(s)))
+    params = {"x": jnp.ones(3), "scale": jnp.full(3, 0.5)}
+    step = jax.jit(lambda p: descend(p, jax.grad(lambda q: ((scaled(q["x"], q["scale"]) - 2.0) ** 2).sum())(p)))
+    for _ in range(3):
+        params = step(params)

@@ -641,3 +641,26 @@ def second_derivatives() -> None:
 
     train(loss, jnp.array([0.3, 0.4, 0.5]))
     jax.hessian(loss)(jnp.array([0.3, 0.4, 0.5]))
+
+
+@clean
+def state_is_made_anew_for_each_task() -> None:
+    transform = optax.adam(0.1)
+    params = start()
+    fresh = transform.init(params)
+    for task in range(3):
+        state, own = fresh, params
+        for _ in range(2):
+            updates, state = transform.update(jax.grad(squares)(own, X + task), state, own)
+            own = optax.apply_updates(own, updates)
+        params = jax.tree.map(lambda a, b: 0.5 * a + 0.5 * b, params, own)
+
+
+@clean
+def plain_descent_has_no_state() -> None:
+    transform = optax.sgd(0.1)
+    params = start()
+    state = transform.init(params)
+    for _ in range(4):
+        updates, _ = transform.update(jax.grad(squares)(params, X), state, params)
+        params = optax.apply_updates(params, updates)

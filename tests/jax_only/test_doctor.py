@@ -1,6 +1,7 @@
 """What the doctor finds in programs that go wrong, and that it is silent about those that only look like them."""
 
 import warnings
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -39,3 +40,9 @@ def test_a_program_that_only_looks_like_it_is_left_alone(program):
         program()
     assert not found, str(found)
     assert not found.diagnosis.notes
+
+
+def test_the_documentation_counts_them():
+    page = Path(__file__).parent.parent.parent / "docs" / "doctor.md"
+    counts = f"{len(BAD)} that go wrong and {len(CLEAN)} that only look like it"
+    assert counts in " ".join(page.read_text(encoding="utf-8").split())

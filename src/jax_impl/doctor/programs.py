@@ -17,6 +17,7 @@ from jax_impl.doctor.places import label, source
 from jax_impl.doctor.reach import bodies, reach
 from jax_impl.doctor.slots import Group
 from jax_impl.doctor.stale import Program, program, replaced
+from jax_impl.doctor.states import states_in
 
 if TYPE_CHECKING:
     from jax_impl.doctor.watching import Watch
@@ -52,6 +53,7 @@ class Programs:
         with self.watch.aside():
             numbers = {id(value): copy for value, copy in zip(inputs, copies(inputs), strict=True)}
             self._see_parameters(compiled, args, kwargs, numbers)
+            self._see_states(compiled, args, kwargs)
         self.watch.gradients.just_traced.clear()
         result = compiled.jitted(*args, **kwargs)
         with self.watch.aside():
@@ -65,6 +67,14 @@ class Programs:
             leaves = leaves_among(group, (args, kwargs), self.watch.modules)
             if leaves is not None:
                 self.watch.gradients.see(group, leaves, _numbers(leaves, numbers))
+
+    def _see_states(self, compiled: Compiled, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        for group in self._of(compiled):
+            leaves = leaves_among(group, (args, kwargs), self.watch.modules)
+            if leaves is not None:
+                state = list(states_in((args, kwargs)))
+                self.watch.states.see(id(compiled), label(compiled), state, list(leaves.values))
+                return
 
     def _after(
         self, compiled: Compiled, args: tuple[Any, ...], kwargs: dict[str, Any], numbers: dict[int, Any], result: Any

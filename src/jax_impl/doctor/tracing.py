@@ -46,8 +46,12 @@ class Trace:
 
     @cached_property
     def moved(self) -> tuple[bool, ...]:
-        """Leaves to which a derivative comes back."""
-        return reach(self.closed, self.wanted, "gradient").inputs[: self.count]
+        """Leaves to which a derivative comes back; where derivatives are written by hand, theirs is asked."""
+        structure = reach(self.closed, self.wanted, "gradient").inputs[: self.count]
+        if not has_own_derivatives(self.closed):
+            return structure
+        asked = pulled_back(self.closed, self.wanted, self.count)
+        return structure if asked is None else tuple(a and b for a, b in zip(structure, asked, strict=True))
 
     def cut(self, place: int) -> tuple[str, str]:
         """(operation, "file:line") where the way from one leaf to the loss is cut; ("", "") if nothing is."""
@@ -55,6 +59,9 @@ class Trace:
             floats = any(jnp.issubdtype(getattr(out.aval, "dtype", jnp.int32), jnp.inexact) for out in eqn.outvars)
             if eqn.primitive.name in FLAT or not floats:
                 return eqn.primitive.name, where(eqn)
+        for eqn in tainted(self.closed.jaxpr, {self.closed.jaxpr.invars[place]}):
+            if eqn.primitive.name.startswith(("custom_jvp", "custom_vjp")):
+                return "a derivative written by hand", where(eqn)
         return "", ""
 
     def path(self, found: Callable[[Any], bool], most: int = 8) -> tuple[str, ...]:
@@ -77,6 +84,44 @@ class Trace:
                 return (*names, label)
             queue.extend((each, (*names, label)) for each in eqn.invars)
         return ()
+
+
+def has_own_derivatives(jaxpr: Any) -> bool:
+    """Whether an operation in it, at any depth, has a derivative written by hand."""
+    inner = jaxpr.jaxpr if isinstance(jaxpr, core.ClosedJaxpr) else jaxpr
+    return any(
+        eqn.primitive.name.startswith(("custom_jvp", "custom_vjp")) or any(map(has_own_derivatives, bodies(eqn)))
+        for eqn in inner.eqns
+    )
+
+
+def pulled_back(closed: Any, wanted: Sequence[bool], count: int) -> tuple[bool, ...] | None:
+    """Which of the first inputs get a gradient that depends on that of the outputs; None where there is no reverse mode.
+
+    Args:
+        closed: the traced loss.
+        wanted: one bool per output.
+        count: how many inputs are leaves.
+    """
+    function = core.jaxpr_as_fun(closed)
+    avals = [jax.ShapeDtypeStruct(var.aval.shape, var.aval.dtype) for var in closed.jaxpr.invars]
+    outs = [var.aval for var, want in zip(closed.jaxpr.outvars, wanted, strict=True) if want]
+    floats = [jnp.issubdtype(aval.dtype, jnp.inexact) for aval in outs]
+    weights = [jax.ShapeDtypeStruct(aval.shape, aval.dtype) for aval, is_float in zip(outs, floats, strict=True) if is_float]
+
+    def pull(weights: Any, leaves: Any, rest: Any) -> Any:
+        def loss(*leaves: Any) -> Any:
+            made = [value for value, want in zip(function(*leaves, *rest), wanted, strict=True) if want]
+            return [value for value, is_float in zip(made, floats, strict=True) if is_float]
+
+        return jax.vjp(loss, *leaves)[1](weights)
+
+    try:
+        back = jax.make_jaxpr(pull)(weights, avals[:count], avals[count:])
+    except Exception:  # a while loop, an operation without a transpose
+        return None
+    places = range(len(back.jaxpr.outvars))
+    return tuple(any(reach(back, [each == place for each in places], "value").inputs[: len(weights)]) for place in places)
 
 
 @dataclass(frozen=True)

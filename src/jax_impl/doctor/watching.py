@@ -19,6 +19,7 @@ from jax_impl.doctor.gradients import Gradients
 from jax_impl.doctor.patches import Compiled, Patches
 from jax_impl.doctor.programs import Programs
 from jax_impl.doctor.scanning import unique
+from jax_impl.doctor.states import States, watch_updates
 
 
 class Watch:
@@ -37,6 +38,7 @@ class Watch:
         self.found: list[Finding] = []
         self.notes: list[str] = []
         self.updates = Updates()
+        self.states = States()
         self.gradients = Gradients(self)
         self.programs = Programs(self)
         self.paused = False
@@ -51,7 +53,7 @@ class Watch:
         """All that was found."""
         lost = list(self.updates.findings(self.gradients.names()))
         seen = [finding for finding in self.gradients.findings() if not (lost and finding.kind == "dropped-update")]
-        found = [*self.found, *seen, *lost]
+        found = [*self.found, *seen, *lost, *self.states.found.values()]
         examined = f"{self.gradients.count} gradients and {self.programs.count} calls of compiled functions"
         return Diagnosis(tuple(unique(_told_once(found))), tuple(dict.fromkeys(self.notes)), examined)
 
@@ -228,6 +230,7 @@ def _patch(done: Patches, watch: Watch) -> None:
         done.everywhere(original, function)
         done.replace(nnx, name, function)
     _patch_updates(done, watch)
+    watch_updates(done, watch)
     patching.compiled_already(done, wrap)
     for kind in patching.LEAKS:
         patching.watched_error(kind, done, watch.saw)
