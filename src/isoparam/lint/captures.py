@@ -15,6 +15,8 @@ class Captures(Methods):
     outside: set[int]  # identities of what was made outside of the trace
     depth: list[int]  # number of frames, and the time, when each trace began
     starts: list[int]
+    stashed: dict[tuple[int, str], tuple[Found, bool]]  # written in this trace; whether it was read after that
+    asked: set[tuple[int, str]]  # read in this trace before it was written
 
     def capture(self, env: Env, key: str, value: Value, node: ast.AST) -> None:
         if not self.tracing or env.kind == "comprehension" or any(frame.env is env for frame in self.frames[self.depth[-1] :]):
@@ -26,7 +28,15 @@ class Captures(Methods):
         self.note_capture(env.vars, key, value, key)
 
     def captured_attr(self, value: Obj, name: str, found: Value, node: ast.AST) -> None:
+        if isinstance(found, Data) and found.tracer is not None and found.tracer not in self.tracing:
+            label = f"{value.info.name + '.' if value.info else ''}{path_of(value, name)}"
+            self.found.append(Found("leaked-tracer", label, (), value.sites.get(name) or self.site(), "attr"))
         if self.tracing and id(value) in self.outside:
+            key = (id(value), name)
+            if key in self.stashed:
+                self.stashed[key] = (self.stashed[key][0], True)
+            else:
+                self.asked.add(key)
             if isinstance(found, (Obj, Box)):
                 self.outside.add(id(found))
             self.note_capture(value.attrs, name, found, f"{value.info.name + '.' if value.info else ''}{path_of(value, name)}")
@@ -74,7 +84,17 @@ class Captures(Methods):
             and (owner.info is None or owner.info.kind != "linen")
         ):
             label = f"{owner.info.name + '.' if owner.info else ''}{path_of(owner, name)}"
-            self.found.append(Found("leaked-tracer", label, (), self.site(), "attr"))
+            found = Found("leaked-tracer", label, (), self.site(), "attr")
+            if (id(owner), name) in self.asked:
+                self.found.append(found)
+            else:
+                self.stashed[id(owner), name] = (found, False)
+
+    def ended(self) -> None:
+        """The outermost trace has ended: what was stored and not read within it was stored for later."""
+        self.found.extend(found for found, read in self.stashed.values() if not read)
+        self.stashed.clear()
+        self.asked.clear()
 
     def leaking_item(self, owner: Box, value: Value) -> None:
         if self.tracing and id(owner) in self.outside and self.carries(value):

@@ -47,6 +47,8 @@ class Machine(Tracing):
         self.outside: set[int] = set()
         self.depth: list[int] = []
         self.starts: list[int] = []
+        self.stashed = {}
+        self.asked = set()
         self.names: Names = collect(project)
         self.notes: list[str] = []
         self.proven: set[int] = set()  # classes that a training step of the project was seen to use

@@ -64,7 +64,8 @@ def _visit(root: ast.AST, names: Names, function: str, info: ClassInfo | None, m
         node, function, info, owner = stack.pop()
         kind = type(node)
         if kind is ast.ClassDef:
-            info, function, owner = module.classes.get(node.name, info), "", 0
+            info = module.classes.get(f"{node.name}:{node.lineno}") or module.classes.get(node.name, info)
+            function, owner = "", 0
         elif kind is ast.FunctionDef or kind is ast.AsyncFunctionDef:
             if not owner:
                 function, owner = node.name, id(node)

@@ -216,7 +216,7 @@ def _unregistered(machine: Machine, root: Obj, looked: Looked) -> None:
                 for p in inside
                 if p not in listed and p not in held and p.trainable and p.sort == "torch" and not _elsewhere(p, root)
             ]
-            if lost and len(lost) == len(inside):
+            if lost and len(value.all()) > 1 and len(lost) == len(inside):
                 _note(looked, root, name, site, "container", machine)
 
 

@@ -37,7 +37,10 @@ class Module:
                     self._collect(part.body)
                 self._collect(getattr(node, "orelse", ()))
         for node in ast.walk(self.tree) if body is self.tree.body else ():
-            if isinstance(node, ast.Import):
+            if isinstance(node, ast.ClassDef):
+                if self.classes.get(node.name) is None or self.classes[node.name].node is not node:
+                    self.classes[f"{node.name}:{node.lineno}"] = ClassInfo(node, self)  # within a function
+            elif isinstance(node, ast.Import):
                 for alias in node.names:
                     self.imports[alias.asname or alias.name.split(".")[0]] = (
                         alias.name if alias.asname else alias.name.split(".")[0]

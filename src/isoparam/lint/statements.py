@@ -6,7 +6,6 @@ from typing import Any
 
 from isoparam.lint.expressions import Expressions
 from isoparam.lint.joining import ABSENT
-from isoparam.lint.project import ClassInfo
 from isoparam.lint.state import Found, OutOfBudget
 from isoparam.lint.values import UNKNOWN, Box, Cls, Data, Func, Obj, Value
 
@@ -222,11 +221,8 @@ class Statements(Expressions):
 
     def define_class(self, node: ast.ClassDef) -> str:
         """A class: known to the project where it is at the top, otherwise read here."""
-        info = self.frame.module.classes.get(node.name)
-        if info is None or info.node is not node:
-            info = ClassInfo(node, self.frame.module)
-            self.frame.module.classes.setdefault(node.name, info)
-            self.project._link(info, ())
+        classes = self.frame.module.classes
+        info = classes.get(f"{node.name}:{node.lineno}") or classes[node.name]
         self.put(self.frame.env.vars, node.name, Cls(info))
         return ""
 

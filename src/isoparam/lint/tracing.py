@@ -1,6 +1,7 @@
 """JAX: what a compiled function holds as a constant, what leaves a trace, which leaves of a pytree follow from others."""
 
 import ast
+import math
 import re
 from typing import Any
 
@@ -48,11 +49,11 @@ class Tracing(Captures):
             ):
                 return self.array(node, random=True)
             if last in _LEAVES and not any(isinstance(v, Data) and (v.deps or v.param or v.tracer) for v in given):
-                return self.array(node)
+                return self.array(node, values=_stated(last, args))
             if last in _TABLES or full in library.NEW_FUNCTIONS or full.startswith("jax.random."):
                 return self.derive([v for v in given if isinstance(v, Data) and v.tracer], node)
         if last in ("clip", "clamp") and args and self.tracing:
-            self.clipped(args[0])
+            self.clipped(args, kwargs)
         if last == "stop_gradient" or (full.startswith("jax.numpy.") and last in _FLAT):
             return self.severed(given, node)
         if last == "block_until_ready":
@@ -88,9 +89,10 @@ class Tracing(Captures):
             return Obj(lib=full, made=self.site())
         return self.derive(given, node, last)
 
-    def array(self, node: ast.AST, random: bool = False) -> Data:
+    def array(self, node: ast.AST, random: bool = False, values: tuple[float, ...] = ()) -> Data:
         """A new array: it may be a leaf that is trained."""
         param = self.new_param("array")
+        param.values = values
         result = Data("param", param=param, token=("at", id(node)))
         result.maps = ("random",) if random else ()
         return result
@@ -210,6 +212,8 @@ class Tracing(Captures):
             self.depth.pop()
             self.starts.pop()
             self.outside = outside
+            if not self.tracing:
+                self.ended()
         if isinstance(result, Data) and result.tracer is callee:
             copy = Data(result.sort, result.deps, result.cuts, result.const, result.param, result.token)
             copy.maps = result.maps
@@ -252,7 +256,7 @@ class Tracing(Captures):
         key = ("leaf", id(param))
         if key not in callee.captures:
             leaf = Param("array", param.site, param.attr)
-            leaf.owner = param.owner
+            leaf.owner, leaf.values = param.owner, param.values
             callee.captures[key] = (leaf, param, param.attr, param.site)
             callee.captures["leaf of", id(leaf)] = callee.captures[key]
         return callee.captures[key][0]
@@ -270,12 +274,15 @@ class Tracing(Captures):
                     Found("zero-gradient-leaf", leaf.name, (leaf.name or "leaf",), result.deps[param].site, "outside")
                 )
 
-    def clipped(self, value: Value) -> None:
-        """A leaf that is clipped as it is read by a function that is differentiated."""
+    def clipped(self, args: Args, kwargs: Named) -> None:
+        """A leaf that is clipped where it is differentiated, with an entry beyond a bound from the start."""
+        value = args[0]
         if not isinstance(value, Data) or value.param is None or value.deps or value.tracer is None:
             return
+        low = _number(args[1] if len(args) > 1 else kwargs.get("min", kwargs.get("a_min")), -math.inf)
+        high = _number(args[2] if len(args) > 2 else kwargs.get("max", kwargs.get("a_max")), math.inf)
         leaf = value.param.sort == "array" and ("leaf of", id(value.param)) in value.tracer.captures
-        if leaf and not _MEANT.search(value.param.name):
+        if leaf and any(not low <= entry <= high for entry in value.param.values):
             self.found.append(Found("zero-gradient-leaf", value.param.name, (value.param.name,), self.site(), "clip"))
 
     def looped(self, full: str, args: Args, kwargs: Named, node: ast.AST) -> Value:
@@ -344,3 +351,20 @@ class Tracing(Captures):
         from isoparam.lint.pytrees import look_at
 
         look_at(self, obj, node)
+
+
+def _number(value: Value | None, otherwise: float) -> float:
+    if isinstance(value, Data) and value.sort == "const" and isinstance(value.const, (int, float)):
+        return float(value.const)
+    return otherwise
+
+
+def _stated(name: str, args: Args) -> tuple[float, ...]:
+    """The entries of a new array, where the text states them."""
+    if name in ("zeros", "ones"):
+        return (float(name == "ones"),)
+    given = args[1] if name == "full" and len(args) > 1 else args[0] if args and name in ("array", "asarray") else None
+    entries = given.all() if isinstance(given, Box) else [given]
+    if all(isinstance(each, Data) and each.sort == "const" and isinstance(each.const, (int, float)) for each in entries):
+        return tuple(_number(each, 0.0) for each in entries)
+    return ()

@@ -26,7 +26,7 @@ class Site(NamedTuple):
 class Param:
     """One parameter: a torch Parameter, an nnx.Param, or an array that JAX code trains."""
 
-    __slots__ = ("attr", "born", "map", "optimizers", "owner", "registered", "site", "sort", "stepped", "trainable", "whole")
+    __slots__ = ("attr", "born", "optimizers", "owner", "registered", "site", "sort", "stepped", "trainable", "values", "whole")
 
     def __init__(self, sort: str, site: Site, attr: str = "") -> None:
         self.sort = sort
@@ -38,6 +38,7 @@ class Param:
         self.stepped = 0
         self.optimizers: list[Optim] = []
         self.born = 0
+        self.values: tuple[float, ...] = ()  # of an array, where the text states them
         self.whole = False  # stands for all parameters of a module that is not known
 
     @property
