@@ -642,3 +642,39 @@ class Affine(nn.Module):
         return x * self.log_s.exp(), self.log_s.sum()
 """,
 }
+
+MORE_CLEAN["buffers_by_class"] = """
+class Router(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lin = nn.Linear(3, 3)
+        self.bias = nn.Buffer(torch.zeros(3))
+        self.bias[-1] = -1.0
+        self.table = None
+
+    def forward(self, x):
+        if self.table is None:
+            self.table = torch.cos(self.bias)
+        return self.lin(x) + self.bias.detach() * self.table
+"""
+
+MORE_CLEAN["encoder_under_no_grad"] = """
+class Snake(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.alpha = nn.Parameter(torch.ones(3))
+
+    def forward(self, x):
+        return x + torch.sin(self.alpha * x) / self.alpha
+
+class Probe(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Sequential(Snake(), nn.Linear(3, 3))
+        self.head = nn.Linear(3, 2)
+
+    def forward(self, x):
+        with torch.no_grad():
+            features = self.encoder(x)
+        return self.head(features)
+"""

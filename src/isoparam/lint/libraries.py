@@ -47,8 +47,10 @@ class Libraries(Python):
         """torch."""
         last = full.rsplit(".", 1)[-1]
         given = [*args, *kwargs.values()]
-        if full in ("torch.nn.Parameter", "torch.nn.Buffer"):
+        if full == "torch.nn.Parameter":
             return self.parameter(args, kwargs)
+        if full == "torch.nn.Buffer":
+            return self.derive(args[:1], node)
         if full in library.NEW_FUNCTIONS:
             return self.leaf_or_new(full, given, kwargs, node)
         if full in library.COPY_FUNCTIONS:

@@ -281,7 +281,7 @@ def _cut_off(machine: Machine, info: ClassInfo, obj: Obj, outputs: list[tuple[st
         alive.update(machine.deps(value))
     written = {name for each in info.mro for name in machine.names.inner.get(id(each), {})}
     for param, site in machine.cuts(forward).items():
-        own = isinstance(param.owner, Obj) and param.owner.info is not None and param.sort == "torch" and param.registered
+        own = param.owner is obj and param.sort == "torch" and param.registered
         if own and param.trainable and param not in alive and not _updated_by_hand(machine, info, param.attr, written):
             looked.severed.append((param, site))
 
