@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,25 @@ def whole(name: str, value: Any, least: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise SpecError(f"{name}={value!r} must be a whole number, at least {least}")
     return int(value)
+
+
+def place(name: str, value: Any, example: str = "a directory, such as 'runs/first'") -> Path:
+    """A path of the user, or SpecError for what can be none.
+
+    Args:
+        name: of the argument.
+        value: what was given.
+        example: how the message calls what is wanted.
+    """
+    if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
+        raise SpecError(f"{name}={value!r} must be {example}")
+    path = Path(value)
+    if path.parts and path.parts[0].startswith("~"):
+        raise SpecError(
+            f"{name}={str(value)!r}: only a shell reads ~ as your home; write Path({str(value)!r}).expanduser(), or "
+            f"{'./' + str(value)!r} for a directory of that name"
+        )
+    return path
 
 
 def check_tolerance(tol_grad: Any) -> float | None:

@@ -18,6 +18,8 @@ CHUNK_SECONDS = 0.2
 FIRST_CHUNK = 16
 GROWTH = 64  # at most this much longer than the chunk before
 
+AT_END = "The run is at its end, and is not saved; save it elsewhere: run.save('another/directory')"
+
 Callback = Callable[[dict[str, Any]], Any]
 
 
@@ -73,13 +75,13 @@ def fit(loop: Any, session: Session, callbacks: tuple[Callback, ...], bar: Any) 
         NonFiniteError: with the last good state.
         Interrupted: on Ctrl-C, with the state of the last chunk.
     """
-    before = [loop.state()]
+    before, run = [loop.state()], None
     try:
         with bar as show:
             run = _advance(loop, session, before, callbacks, show)
+        _save(session, run)
     except KeyboardInterrupt:
-        raise _interrupted(loop, session, before[-1]) from None
-    _save(session, run)
+        raise _interrupted(loop, session, before[-1], run) from None
     if run.stopped == "steps":
         warn_of_stall(session.plan, run.history["loss"], run.history["grad_norm"], session.goal.tol_grad)
     return run
@@ -219,18 +221,30 @@ def _non_finite(seen: Any, step: int, guilty: str | None, row: str) -> str:
     )
 
 
-def _interrupted(loop: Any, session: Session, state: dict[str, Any]) -> Interrupted:
-    """The error of Ctrl-C, which may have come in the midst of an update: the run ends where its last chunk did."""
-    loop.load(state)
-    session.forget(int(state["step"]) - 1)
-    run = session.finish(loop, "interrupted")
-    saved = _save(session, run) or "; error.run holds it, and error.run.save('a/directory') keeps it"
+def _interrupted(loop: Any, session: Session, state: dict[str, Any], done: Run | None) -> Interrupted:
+    """The error of Ctrl-C, which may have come in the midst of an update: the run ends where its last chunk did.
+
+    Args:
+        loop: of a backend.
+        session: what the run gathered.
+        state: that of the last chunk.
+        done: the run, where it was at its end and only being saved.
+    """
+    if done is None:
+        loop.load(state)
+        session.forget(int(state["step"]) - 1)
+    run = session.finish(loop, "interrupted") if done is None else done
+    try:
+        saved = _save(session, run)
+    except KeyboardInterrupt:  # once more: the run is not lost, and not saved
+        saved = ""
+    saved = saved or "; error.run holds it, and error.run.save('a/directory') keeps it"
     return Interrupted(f"interrupted after step {run.steps} of {session.goal.steps}{saved}", run)
 
 
 def _save(session: Session, run: Run) -> str:
     """Save the end of a run where it is being saved, and what to say about it."""
-    if session.keeper is None or not session.keeper.attempt(run.checkpoint, run.history):
+    if session.keeper is None or not session.keeper.attempt(run.checkpoint, run.history, AT_END):
         return ""
     folder = str(session.keeper.folder)
     return (

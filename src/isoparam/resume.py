@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from isoparam import problems
-from isoparam.arguments import check_tolerance, whole
+from isoparam.arguments import check_tolerance, place, whole
 from isoparam.checkpoints.data import check_fingerprint, decode_schedule
 from isoparam.checkpoints.disk import CURRENT, PREVIOUS
 from isoparam.checkpoints.keeper import Keeper, keeper_for
@@ -81,11 +81,11 @@ def resume(
         (True, 100)
     """
     begun = perf_counter()
-    place = _place(folder)
+    home = place("resume: folder", folder)
     callbacks = check_callbacks(callbacks)
     tol_grad, device = check_tolerance(tol_grad), plain(device)
     further = None if steps is None else whole("steps", steps)
-    stored = read(place)
+    stored = read(home)
     settings = checked(stored.settings)
     problem = _problem(settings, problem)
     check_fingerprint(problem, settings["problem"])
@@ -95,7 +95,7 @@ def resume(
     goal = _goal(settings, further, tol_grad)
     check_length(plan, goal.steps)
     step, updates = settings["step"], settings["updates"]
-    keeper = _keeper(place, settings["saving"], checkpoint_dir, checkpoint_every)
+    keeper = _keeper(home, settings["saving"], checkpoint_dir, checkpoint_every)
     rows = _history(stored.history, plan, step)
     check_place(settings, problem, plan, rows)
 
@@ -113,13 +113,7 @@ def is_exact(folder: str | Path) -> bool:
     Raises:
         CheckpointError: as `resume`.
     """
-    return checked(read(_place(folder)).settings)["asked"]["numerics"] == "exact"
-
-
-def _place(folder: Any) -> Path:
-    if not isinstance(folder, str | Path) or not str(folder):
-        raise SpecError(f"resume: folder={folder!r} must be a directory, such as 'runs/first'")
-    return Path(folder)
+    return checked(read(place("resume: folder", folder)).settings)["asked"]["numerics"] == "exact"
 
 
 def _problem(settings: Mapping[str, Any], problem: Any) -> Problem:
@@ -159,9 +153,9 @@ def _goal(settings: Mapping[str, Any], further: int | None, tol_grad: float | No
     return Goal(max(step, planned), goal["tol_grad"] if tol_grad is None else tol_grad, skip)
 
 
-def _keeper(place: Path, saving: Mapping[str, Any], checkpoint_dir: Any, checkpoint_every: Any) -> Keeper | None:
+def _keeper(saved: Path, saving: Mapping[str, Any], checkpoint_dir: Any, checkpoint_every: Any) -> Keeper | None:
     """What saves the run from here on: as it was saved before, unless something else is asked for."""
-    home = place.parent if place.name in (CURRENT, PREVIOUS) else place
+    home = saved.parent if saved.name in (CURRENT, PREVIOUS) else saved
     if checkpoint_dir is None and (saving["on"] or checkpoint_every is not None):
         checkpoint_dir = home
     every = saving["every"] if checkpoint_every is None and checkpoint_dir is not None else checkpoint_every

@@ -76,16 +76,20 @@ class Run:
     average: dict[str, np.ndarray] | None = None
     checkpoint: Any = None
 
-    def save(self, folder: str | Path) -> None:
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
         """Save everything that it takes to go on with the run in either backend: `isoparam.resume(folder, backend=...)`.
 
-        The state that the directory holds of this problem so far is kept beside it, as previous.json.
+        The state that the directory holds of this run so far is kept beside it, as previous.json.
 
         Args:
             folder: a directory; it is made where it is missing.
+            overwrite: whether it may hold the checkpoint of another run, or a later one of this run, which becomes
+                previous.json, and is gone after the next save.
 
         Raises:
-            CheckpointError: where it cannot be written, or holds the checkpoint of another problem; it is as before then.
+            SpecError: for what is no path.
+            CheckpointError: where it cannot be written, or holds the checkpoint of another run, or a later one; it is as
+                before then.
 
         Example:
             >>> import isoparam as iso, tempfile
@@ -94,9 +98,10 @@ class Run:
             >>> iso.resume(folder, backend="jax", steps=50).steps
             150
         """
+        from isoparam.arguments import place
         from isoparam.checkpoints.keeper import save
 
-        save(Path(folder), self.checkpoint, self.history)
+        save(place("save: folder", folder), self.checkpoint, self.history, overwrite=overwrite)
 
     def export(
         self, path: str | Path, format: Literal["torch", "orbax", "npz"], what: Literal["values", "raw", "all"] = "values"
@@ -124,9 +129,10 @@ class Run:
             >>> np.load(file).files
             ['t_raw']
         """
+        from isoparam.arguments import place
         from isoparam.checkpoints.export import export
 
-        export(self, Path(path), format, what)
+        export(self, place("export: path", path, "a file, such as 'run.npz'"), format, what)
 
     @property
     def optimizer_state(self) -> Any:

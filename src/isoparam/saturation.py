@@ -56,6 +56,6 @@ class Saturation:
 def caller() -> int:
     """The `stacklevel` with which a warning of the calling function points at the first line outside of isoparam."""
     level, frame = 0, sys._getframe()
-    while frame.f_back is not None and frame.f_globals["__name__"].partition(".")[0] == "isoparam":
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "isoparam":
         level, frame = level + 1, frame.f_back
     return level

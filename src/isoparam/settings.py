@@ -148,7 +148,7 @@ def _check_policy(policy: Policy, problem: Problem, optimizer: Optimizer, dtype:
     if narrow is not None and (narrow not in NARROW or dtype not in ("float32", "float64") or numerics == "exact"):
         raise SpecError(
             f"compute_dtype={narrow!r} with dtype={dtype!r}, numerics={numerics!r}: choose 'float16' or 'bfloat16' for a run "
-            f"in float32, or None"
+            f"in float32 or float64 with numerics='fast', or None"
         )
     if policy.grad_scaler is not None and narrow is None:
         raise SpecError("grad_scaler without compute_dtype: only small numbers vanish; give compute_dtype='float16' too")

@@ -1,5 +1,6 @@
 """The numbers of a run in the files of others: a state_dict of torch, a checkpoint of Orbax, an npz of numpy."""
 
+import os
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 
 from isoparam.backends import load
 from isoparam.checkpoints import disk
-from isoparam.errors import SpecError
+from isoparam.errors import CheckpointError, SpecError
 from isoparam.run import Run
 
 BACKENDS = {"torch": "torch", "orbax": "jax"}
@@ -47,6 +48,8 @@ def write_file(path: Path, content: bytes) -> None:
     Raises:
         CheckpointError: where it cannot be written; a file that was there is as it was.
     """
+    if os.path.isdir(path):
+        raise CheckpointError(f"cannot write {str(path)!r}: it is a directory; name a file in it")
     try:
         disk.replace(path, content)
     except OSError as error:

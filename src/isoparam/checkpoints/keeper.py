@@ -8,14 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from isoparam.arguments import whole
+from isoparam.arguments import place, whole
+from isoparam.checkpoints.settings import checked
 from isoparam.checkpoints.snapshot import Snapshot
 from isoparam.checkpoints.store import Writer, holds_checkpoint, read
+from isoparam.checkpoints.strict import from_json, to_json
 from isoparam.errors import CheckpointError, CheckpointWarning, SpecError
 from isoparam.saturation import caller
 
 SECONDS = 60.0
 """Between two saves of a run that was not told after how many steps."""
+
+SHOWN = 80  # characters of a setting in a message
 
 Taken = tuple[int, Snapshot]
 
@@ -69,13 +73,19 @@ class Keeper:
         self._writer.write(snapshot.data(), snapshot.state, history)
         self._last = monotonic()
 
-    def attempt(self, snapshot: Snapshot, history: dict[str, np.ndarray]) -> bool:
-        """Save now, or warn; whether it is saved."""
+    def attempt(self, snapshot: Snapshot, history: dict[str, np.ndarray], after: str = "The run goes on") -> bool:
+        """Save now, or warn; whether it is saved.
+
+        Args:
+            snapshot: the state.
+            history: its rows.
+            after: what the warning says of the run.
+        """
         try:
             self.save(snapshot, history)
         except CheckpointError as error:
             self._last = monotonic()
-            warnings.warn(f"{error}. The run goes on", CheckpointWarning, stacklevel=caller())
+            warnings.warn(f"{error}. {after}", CheckpointWarning, stacklevel=caller())
             return False
         return True
 
@@ -98,9 +108,7 @@ def keeper_for(checkpoint_dir: Any, checkpoint_every: Any, resumed: bool) -> Kee
         if checkpoint_every is not None:
             raise SpecError(f"checkpoint_every={checkpoint_every!r} needs checkpoint_dir='a/directory'")
         return None
-    if not isinstance(checkpoint_dir, str | Path) or not str(checkpoint_dir):
-        raise SpecError(f"checkpoint_dir={checkpoint_dir!r} must be a directory, such as 'runs/first'")
-    folder = Path(checkpoint_dir)
+    folder = place("checkpoint_dir", checkpoint_dir)
     if not resumed and holds_checkpoint(folder):
         raise CheckpointError(
             f"checkpoint_dir={str(folder)!r} holds a checkpoint already, which a new run would replace; go on with it: "
@@ -109,17 +117,42 @@ def keeper_for(checkpoint_dir: Any, checkpoint_every: Any, resumed: bool) -> Kee
     return Keeper(folder, checkpoint_every)
 
 
-def save(folder: Path, snapshot: Snapshot, history: dict[str, np.ndarray]) -> None:
-    """Save a state in a directory, which may hold another of the same problem.
+def save(folder: Path, snapshot: Snapshot, history: dict[str, np.ndarray], *, overwrite: bool) -> None:
+    """Save a state in a directory, which may hold an earlier state of the same run.
+
+    Args:
+        folder: the directory.
+        snapshot: the state.
+        history: its rows.
+        overwrite: whether any other state there may be replaced, too.
 
     Raises:
         CheckpointError: where that is not possible.
     """
     content = snapshot.data()
-    if holds_checkpoint(folder):
-        before = read(folder).settings.get("problem")
-        if not isinstance(before, dict) or before.get("name") != content["problem"]["name"]:
-            raise CheckpointError(
-                f"{str(folder)!r} holds the checkpoint of another problem, {str(before)[:40]}; name another directory"
-            )
+    if not overwrite and holds_checkpoint(folder):
+        _check_earlier(str(folder), read(folder).settings, from_json(to_json(content), "the state"))
     Writer(folder).write(content, snapshot.state, history)
+
+
+def _check_earlier(folder: str, before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raise CheckpointError unless the settings are of the same run, and not of more steps."""
+    before = checked(before) | {"asked": before["asked"]}
+    other = [name for name, setting in now["asked"].items() if name != "device" and before["asked"][name] != setting]
+    what = ""
+    if before["problem"] != now["problem"]:
+        name = before["problem"]["name"][:SHOWN]
+        what = f"another problem{' of this name' if name == now['problem']['name'] else ''}, {name!r}"
+    elif other:
+        what = f"another run, whose {other[0]} is {_shown(before['asked'][other[0]])}, not {_shown(now['asked'][other[0]])}"
+    elif before["step"] > now["step"]:
+        what = f"a run of {before['step']} steps, and this one has {now['step']}"
+    if what:
+        raise CheckpointError(
+            f"{folder!r} holds the checkpoint of {what}; name another directory, or replace it: "
+            f"run.save({folder!r}, overwrite=True)"
+        )
+
+
+def _shown(setting: Any) -> str:
+    return to_json(setting).decode()[:SHOWN]

@@ -1,8 +1,10 @@
 """A state in a directory, written so that a crash at any moment leaves a whole one, read so that nothing hostile passes."""
 
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from errno import EEXIST, ENAMETOOLONG, ENOTDIR
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from isoparam.version import __version__
 
 FORMAT, VERSION = "isoparam checkpoint", 1
 ENTRIES = {"format", "version", "isoparam", "settings", "state", "history"}
+ELSEWHERE = (EEXIST, ENOTDIR, ENAMETOOLONG)  # where no directory can be, whatever room there is
 ATTEMPTS = 5  # of reading a directory into which a run goes on saving
 
 
@@ -75,11 +78,7 @@ class Writer:
         except OSError as error:
             if isinstance(error, CheckpointError):
                 raise
-            raise disk.failed(
-                f"cannot save in {str(self.folder)!r}: {error.strerror or error}; what was saved there before is as it was. "
-                f"Make room, or name another directory",
-                error,
-            ) from error
+            raise disk.failed(f"cannot save in {str(self.folder)!r}: {_cause(self.folder, error)}", error) from error
 
     def _before(self) -> bytes | None:
         """The manifest that becomes the previous one: the current one, unless it or a file of it is damaged."""
@@ -115,7 +114,7 @@ def read(place: Path) -> Stored:
         CheckpointError: where there is none, or one that is damaged, foreign or of a newer version.
     """
     folder, name = (place.parent, place.name) if place.name in (CURRENT, PREVIOUS) else (place, CURRENT)
-    if not (folder / name).is_file():
+    if not os.path.isfile(folder / name):  # which is False, too, for a path that no disk can have
         raise CheckpointError(f"{str(place)!r} holds no checkpoint: there is no {name} in it")
     for attempt in range(ATTEMPTS):
         manifest = disk.read_bytes(folder / name, LARGEST_MANIFEST)
@@ -131,7 +130,15 @@ def read(place: Path) -> Stored:
 
 def holds_checkpoint(folder: Path) -> bool:
     """Whether a directory holds a state, readable or not."""
-    return (folder / CURRENT).exists()
+    return os.path.exists(folder / CURRENT)
+
+
+def _cause(folder: Path, error: OSError) -> str:
+    """Why a state could not be written, and what helps."""
+    if error.errno in ELSEWHERE:
+        return f"{error.strerror}; name another directory"
+    before = "what was saved there before is as it was. " if holds_checkpoint(folder) else ""
+    return f"{error.strerror or error}; {before}Make room, or name another directory"
 
 
 def _manifest(settings: Mapping[str, Any], state: Piece, history: list[Piece]) -> bytes:

@@ -55,6 +55,11 @@ __all__ = [
 
 def as_optimizer(spec: Any) -> Optimizer:
     """The spec itself, or SpecError for anything else."""
-    if isinstance(spec, Optimizer):
+    if type(spec) in OPTIMIZERS:
         return spec
+    if isinstance(spec, Optimizer):
+        raise SpecError(
+            f"optimizer={spec!r}: {type(spec).__name__} is a class of its own, whose step no backend knows; the specs are "
+            f"final, so write one of them with other arguments"
+        )
     raise SpecError(f"optimizer={spec!r} is no optimizer of isoparam; write one such as isoparam.Adam(lr=0.01)")
