@@ -72,10 +72,13 @@ def flushed() -> Iterator[None]:
 
 
 @contextmanager
-def equal_steps() -> Iterator[None]:
+def equal_steps(size: int) -> Iterator[None]:
     """The steps of the optimizers take the root that is nearest and flush what is below the normal numbers, in a block.
 
     # twin: torch's own root is one unit in the last place off for a fifth of float32; XLA's is the nearest by itself.
+
+    Args:
+        size: entries of the vector that is moved.
     """
     yield
 

@@ -11,6 +11,9 @@ from torch import Tensor as Array
 from isoparam.exact import BESIDE, EXPONENT, GRID, UNFUSED, refuse
 from isoparam.plan import probe
 
+ALONE = 2048
+"""Entries below which torch gives no part of an operation to another thread: the smallest of its grains."""
+
 _NEAREST: ContextVar[bool] = ContextVar("nearest", default=False)
 
 
@@ -82,20 +85,24 @@ def flushed() -> Iterator[None]:
 
 
 @contextmanager
-def equal_steps() -> Iterator[None]:
+def equal_steps(size: int) -> Iterator[None]:
     """The steps of the optimizers take the root that is nearest and flush what is below the normal numbers, in a block.
 
     # twin: torch's own root is one unit in the last place off for a fifth of float32; XLA's is the nearest by itself.
+
+    Args:
+        size: entries of the vector that is moved.
     """
     token, threads = _NEAREST.set(True), torch.get_num_threads()
-    if threads > 1:
-        torch.set_num_threads(1)  # others do not flush
+    alone = size < ALONE or threads == 1
+    if not alone:
+        torch.set_num_threads(1)  # others do not flush; they are back after the block
     try:
         with flushed():
             yield
     finally:
         _NEAREST.reset(token)
-        if threads > 1:
+        if not alone:
             torch.set_num_threads(threads)
 
 

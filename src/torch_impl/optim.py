@@ -1,6 +1,6 @@
 """Optimizers: genuine torch.optim objects, and the same updates as functions of one array, in torch's order of operations."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -44,6 +44,11 @@ def optimizer(spec: Optimizer, params: Any = None, schedule: Schedule | None = N
     as_optimizer(spec)
     if params is None:
         raise SpecError("params=None: torch optimizers hold their parameters; write optimizer(spec, module.parameters())")
+    if isinstance(params, torch.nn.Module) or not isinstance(params, Iterable):
+        raise SpecError(
+            f"params={type(params).__name__}(...) must be tensors, torch's parameter groups or a dict of tensors; of a module "
+            f"write optimizer(spec, module.parameters())"
+        )
     tensors = list(params.items()) if isinstance(params, Mapping) else params
     made = getattr(torch.optim, type(spec).__name__)(tensors, **vars(spec))
     return made if schedule is None else (made, _scheduler(as_schedule(schedule), made))

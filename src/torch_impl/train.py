@@ -108,13 +108,13 @@ class Loop:
                 torch.cat(self._record(whole), out=next(waiting))
             torch.cat(parts, out=row)
             now = None if settings is None else settings[k]
-            with equal_steps() if self._plan.numerics == "exact" else nullcontext():
+            with equal_steps(layout.size) if self._plan.numerics == "exact" else nullcontext():
                 tools = self._slots, self._extras, now, partial(self._again, before)
                 _, self._slots = updated(self._plan, self._raw, loss, grads, *tools)
             if layout.projected:
                 self._raw.copy_(projected(layout, self._widened))
             if self._extras:
-                with equal_steps() if self._plan.numerics == "exact" else nullcontext():
+                with equal_steps(layout.size) if self._plan.numerics == "exact" else nullcontext():
                     self._extras = followed(self._plan, self._raw, loss, self._slots, self._extras)
         self._step += count
         norms = norm_of(table[:, 1:split], self._kept_dtype) if short else table[:, 1]

@@ -4,12 +4,15 @@ import errno
 import warnings
 
 import pytest
+import torch
 
 import isoparam as iso
+import isoparam.torch
 from isoparam.checkpoints import disk
 from isoparam.checkpoints.keeper import Keeper
 from isoparam.checkpoints.store import read
-from isoparam.errors import CheckpointError, CheckpointWarning, Interrupted, SpecError
+from isoparam.errors import CheckpointError, CheckpointWarning, Interrupted, SaturationWarning, SpecError
+from torch_impl.exact import equal_steps
 
 LINKAGE, ADAM = iso.problems.get("linkage"), iso.Adam(lr=0.01)
 LONG = "x" * 300
@@ -147,3 +150,40 @@ def test_a_run_that_is_not_saved_at_its_end_does_not_go_on(tmp_path, monkeypatch
     messages = [str(warning.message) for warning in told if warning.category is CheckpointWarning]
     assert len(messages) == 1
     assert "Make room, or name another directory. The run is at its end, and is not saved; save it elsewhere" in messages[0]
+
+
+def test_a_program_without_a_name_may_train():
+    """Warnings look for the line of the caller, whose globals need not have a __name__."""
+    program = "run = iso.train(problem, 'torch', iso.SGD(lr=1e6), steps=40)"
+    space = {"iso": iso, "problem": iso.problems.get("scalar")}
+    with pytest.warns(SaturationWarning, match="is saturated"):
+        exec(program, space)
+    assert space["run"].steps == 40
+
+
+class Mine(iso.Adam):
+    pass
+
+
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+def test_a_class_of_its_own_is_no_optimizer(backend):
+    with pytest.raises(SpecError, match="Mine is a class of its own, whose step no backend knows; the specs are final"):
+        iso.train(LINKAGE, backend, Mine(), steps=1)
+
+
+@pytest.mark.parametrize("params", [torch.nn.Linear(2, 2), torch.nn.Sequential(), 3], ids=lambda params: type(params).__name__)
+def test_a_module_is_no_list_of_parameters(params):
+    with pytest.raises(SpecError, match=r"must be tensors, .*; of a module write optimizer\(spec, module.parameters\(\)\)"):
+        iso.torch.optimizer(ADAM, params)
+
+
+def test_exact_steps_leave_the_threads_alone(monkeypatch):
+    """Below the smallest grain of torch no other thread takes part; above it they are back after the block."""
+    told = []
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    monkeypatch.setattr(torch, "set_num_threads", told.append)
+    with equal_steps(2047):
+        assert told == []
+    with equal_steps(2048):
+        assert told == [1]
+    assert told == [1, 4]
