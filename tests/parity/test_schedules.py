@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import isoparam as iso
-from isoparam.schedules import SCHEDULES
+from isoparam.schedules import SCHEDULES, timetable
 from torch_impl.optim import optimizer
 
 STEPS = 300
@@ -58,6 +58,8 @@ ROWS = {
 OPTIMIZERS = {"momentum": iso.SGD(lr=0.3, momentum=0.9), "betas": iso.Adam(lr=0.3)}
 
 
+# torch steps a combined schedule that stands first while it is made, and warns of that itself
+@pytest.mark.filterwarnings("ignore:Detected call of .lr_scheduler.step:UserWarning")
 @pytest.mark.parametrize("name", ROWS)
 @pytest.mark.parametrize("kind", OPTIMIZERS)
 def test_rate_and_momentum_of_every_update_are_those_of_torch(name, kind):
@@ -79,6 +81,38 @@ def test_rates_and_at_are_the_same_numbers(name):
     expected = [settings["lr"] for settings in islice(ROWS[name].settings(spec), 60)]
     assert ROWS[name].rates(0.3, 60).tolist() == expected
     assert ROWS[name].at(59, 0.3) == expected[59]
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_table_is_the_same_wherever_it_is_read_and_keeps_little(name, monkeypatch):
+    for constant, value in {"BLOCK": 7, "RECENT": 2, "STARTS": 3}.items():
+        monkeypatch.setattr(timetable, constant, value)
+    schedule, drawn = ROWS[name], np.random.default_rng(3)
+    for spec in OPTIMIZERS.values():
+        every = [[s["lr"], s["betas"][0] if "betas" in s else s["momentum"]] for s in islice(schedule.settings(spec), 200)]
+        wanted = np.array(every)[:, : 2 if schedule.cycles_momentum else 1]
+        table = timetable.Timetable(spec, schedule)
+        for first in (150, 0, *drawn.integers(0, 200, 30).tolist()):
+            count = int(drawn.integers(0, 201 - first))
+            assert np.array_equal(table.rows(first, count), wanted[first : first + count]), (first, count)
+        assert len(table._starts) <= 3
+        assert len(table._recent) <= 2
+
+
+def test_what_follows_from_the_number_of_an_update_is_asked_there_alone():
+    asked = []
+    schedule = iso.SequentialLR((WARM, iso.LambdaLR(lambda k: asked.append(k) or 1 / (1 + k))), milestones=(10,))
+    rate = timetable.Timetable(iso.SGD(lr=0.5), schedule).rows(1_000_000, 1)[0, 0]
+    assert rate == 0.5 / 999_991
+    assert len(asked) <= 2 * timetable.BLOCK
+    assert schedule.at(1_000_000, 0.5) == rate
+
+
+def test_a_combined_schedule_ends_where_a_part_of_it_ends():
+    cycle = iso.OneCycleLR(0.1, total_steps=20)
+    assert iso.ChainedScheduler((iso.StepLR(3), cycle)).longest == 21
+    assert iso.SequentialLR((iso.StepLR(3), cycle), milestones=(5,)).longest == 26
+    assert iso.SequentialLR((cycle, iso.StepLR(3)), milestones=(15,)).longest is None
 
 
 @pytest.mark.parametrize("mode", ["min", "max"])

@@ -7,7 +7,7 @@ parameter group.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,9 @@ from isoparam.errors import SpecError
 from isoparam.optimizers import SGD, Optimizer
 
 Group = dict[str, Any]
+
+STRIDE = 2**16
+"""Steps that are computed at once where they are passed over."""
 
 
 class Course:
@@ -41,6 +44,26 @@ class Course:
         self.t += 1
         self.group["lr"] = self.next()
 
+    def settings(self) -> tuple[float, float]:
+        """The rate of now, and the momentum or first beta; nan where the optimizer has none."""
+        group = self.group
+        return group["lr"], group["betas"][0] if "betas" in group else group.get("momentum", nan)
+
+    def follow(self, count: int) -> np.ndarray:
+        """So many steps further, and the settings after each; (count, 2)."""
+        rows = []
+        for _ in range(count):
+            self.step()
+            rows.append(self.settings())
+        return np.array(rows, np.float64).reshape(count, 2)
+
+    def skip(self, count: int) -> None:
+        """So many steps further, where nobody asks for what lies on the way."""
+        while count:
+            part = min(count, STRIDE)
+            self.follow(part)
+            count -= part
+
     def restart(self) -> None:
         """Begin at the start again, where another schedule has ended."""
         self.t = 0
@@ -63,6 +86,34 @@ class Course:
         return self.base
 
 
+class Multiplied(Course):
+    """A course whose rate is that of the step before, times a factor that follows from the number of the step."""
+
+    def factors(self, steps: np.ndarray) -> np.ndarray:
+        """The factors of these steps, which count from 1 on."""
+        raise NotImplementedError
+
+    def follow(self, count: int) -> np.ndarray:
+        if self.t < 0 or not count:
+            return super().follow(count)
+        rate, momentum = self.settings()
+        with np.errstate(all="ignore"):  # as numbers of Python, which become inf without a word
+            factors = self.factors(np.arange(self.t + 1, self.t + count + 1))
+            rates = np.multiply.accumulate(np.concatenate([[rate], factors]))[1:]
+        self.t += count
+        self.group["lr"] = float(rates[-1])
+        return np.stack([rates, np.full(count, momentum)], axis=1)
+
+
+class Numbered(Course):
+    """A course whose settings follow from the number of the step alone."""
+
+    def skip(self, count: int) -> None:
+        if count:
+            self.t += count - 1
+            self.step()
+
+
 @dataclass(frozen=True)
 class Schedule:
     """How the step size of an optimizer changes, in the names and meaning of torch.optim.lr_scheduler; a frozen dataclass.
@@ -70,6 +121,9 @@ class Schedule:
     One step of a schedule is one update of the optimizer: update k = 0, 1, ... has the rate of torch after k calls of
     `scheduler.step()`.
     """
+
+    def __deepcopy__(self, memo: Any) -> "Schedule":
+        return self
 
     def course(self, group: Group) -> Course:
         """A fresh course over the settings of a parameter group: "lr", and "betas" or "momentum" where they are cycled."""
@@ -105,12 +159,17 @@ class Schedule:
             lr: of the optimizer.
             steps: how many updates.
         """
-        every = self.settings(SGD(lr=lr))
-        return np.array([settings["lr"] for settings in islice(every, steps)])
+        course = self._of(lr)
+        return np.concatenate([[course.group["lr"]], course.follow(max(0, steps - 1))[:, 0]])[:steps]
 
     def at(self, step: int, lr: float) -> float:
         """The rate of update number `step` = 0, 1, ..., for an optimizer of rate `lr`."""
-        return float(self.rates(lr, step + 1)[step])
+        course = self._of(lr)
+        course.skip(step)
+        return float(course.group["lr"])
+
+    def _of(self, lr: float) -> Course:
+        return self.course(dict(vars(SGD(lr=lr))))
 
 
 def as_schedule(spec: Any) -> Schedule:

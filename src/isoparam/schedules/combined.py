@@ -1,8 +1,12 @@
 """Schedules after one another, and on top of one another."""
 
 from bisect import bisect_right
+from collections.abc import Iterator
 from dataclasses import dataclass
+from math import inf
 from typing import Any
+
+import numpy as np
 
 from isoparam.errors import SpecError
 from isoparam.schedules.base import Course, Group, Schedule
@@ -20,6 +24,8 @@ class SequentialLR(Schedule):
 
     Raises:
         SpecError: for a number of milestones other than that of schedules less one, or a schedule that cannot be restarted.
+
+    Limits: torch steps a combined schedule that stands first while it is made, and warns of a step before that of the optimizer.
 
     Example:
         >>> import isoparam as iso
@@ -49,6 +55,13 @@ class SequentialLR(Schedule):
     @property
     def momenta(self) -> tuple[float, ...]:
         return tuple(momentum for part in self.schedulers for momentum in part.momenta)
+
+    @property
+    def longest(self) -> int | None:
+        begins = (0, *self.milestones)
+        ends = [begin + (part.longest or inf) for begin, part in zip(begins, self.schedulers, strict=True)]
+        early = [end for end, following in zip(ends, (*begins[1:], inf), strict=True) if end < following]
+        return int(min(early)) if early else None
 
     def course(self, group: Group) -> Course:
         return _Sequential(self, group)
@@ -82,6 +95,33 @@ class _Sequential(_Combined):
         begins = i > 0 and self.spec.milestones[i - 1] == self.t
         (self.parts[i].restart if begins else self.parts[i].step)()
 
+    def follow(self, count: int) -> np.ndarray:
+        rows = [part.follow(many) for part, many in self._stretches(count)]
+        return np.concatenate([np.empty((0, 2)), *rows])
+
+    def skip(self, count: int) -> None:
+        for part, many in self._stretches(count):
+            part.skip(many)
+
+    def _stretches(self, count: int) -> Iterator[tuple[Course, int]]:
+        """What goes so many steps further, one after the other: a schedule up to its end, or the step that begins the next."""
+        milestones, end = self.spec.milestones, self.t + count
+        while self.t < end:
+            i = bisect_right(milestones, self.t + 1)
+            many = min(end, milestones[i] - 1 if i < len(milestones) else end) - self.t
+            if (i > 0 and milestones[i - 1] == self.t + 1) or many < 1:  # or milestones that fall
+                yield _Single(self), 1
+            else:
+                self.t += many
+                yield self.parts[i], many
+
+
+class _Single(Course):
+    """One step of another course, as the generic course takes it."""
+
+    def __init__(self, course: Course) -> None:
+        self.spec, self.group, self.t, self.step = course.spec, course.group, course.t, course.step
+
 
 @dataclass(frozen=True)
 class ChainedScheduler(Schedule):
@@ -107,6 +147,10 @@ class ChainedScheduler(Schedule):
     @property
     def momenta(self) -> tuple[float, ...]:
         return tuple(momentum for part in self.schedulers for momentum in part.momenta)
+
+    @property
+    def longest(self) -> int | None:
+        return min((part.longest for part in self.schedulers if part.longest is not None), default=None)
 
     def course(self, group: Group) -> Course:
         return _Chained(self, group)

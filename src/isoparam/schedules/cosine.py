@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from math import cos, pi
 
+import numpy as np
+
 from isoparam.optimizers.base import counts, numbers
 from isoparam.schedules.base import Course, Group, Schedule
 
@@ -36,6 +38,21 @@ class CosineAnnealingLR(Schedule):
 
 
 class _Cosine(Course):
+    def follow(self, count: int) -> np.ndarray:
+        if self.t < 0:
+            return super().follow(count)
+        first, half, low = self.t, self.spec.T_max, self.spec.eta_min
+        rate, momentum = self.settings()
+        cosines = [cos(pi * t / half) for t in range(first, first + count + 1)]  # the cosine of numpy is rounded otherwise
+        rises = (self.base - low) * (1 - cos(pi / half)) / 2
+        rows = []
+        for k in range(count):
+            at_bottom = (first + k - half) % (2 * half) == 0
+            rate = rate + rises if at_bottom else (1 + cosines[k + 1]) / (1 + cosines[k]) * (rate - low) + low
+            rows.append((rate, momentum))
+        self.t, self.group["lr"] = first + count, rate
+        return np.array(rows, np.float64).reshape(count, 2)
+
     def next(self) -> float:
         t, half, low, lr = self.t, self.spec.T_max, self.spec.eta_min, self.group["lr"]
         if (t - 1 - half) % (2 * half) == 0:

@@ -5,11 +5,11 @@ from math import cos, floor, ldexp, pi
 
 from isoparam.errors import SpecError
 from isoparam.optimizers.base import above_zero, counts, flags, numbers
-from isoparam.schedules.base import Course, Group, Schedule
+from isoparam.schedules.base import Course, Group, Numbered, Schedule
 from isoparam.schedules.factors import shares
 
 
-class _Cycling(Course):
+class _Cycling(Numbered):
     """A course that sets the momentum too, which is the first beta where the optimizer has betas."""
 
     def set_momentum(self, momentum: float) -> None:
@@ -120,13 +120,17 @@ class OneCycleLR(Schedule):
 
 
 class _OneCycle(_Cycling):
+    def begin(self) -> None:
+        self.phases = self.spec.phases
+        super().begin()
+
     def next(self) -> float:
         spec = self.spec
         if self.t > spec.length:
             raise SpecError(f"{spec} ends after {spec.length} updates, and update {self.t + 1} was asked for; make it longer")
-        passed = [phase for phase in spec.phases[:-1] if self.t > phase[0]]
+        passed = [phase for phase in self.phases[:-1] if self.t > phase[0]]
         begun = passed[-1][0] if passed else 0.0
-        end, *names = spec.phases[len(passed)]
+        end, *names = self.phases[len(passed)]
         share = (self.t - begun) / (end - begun)
         if spec.cycle_momentum:
             self.set_momentum(self._between(*(self.group[name] for name in names[2:]), share))

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from isoparam.errors import SpecError
 from isoparam.optimizers.base import counts, is_number, kept, numbers
-from isoparam.schedules.base import Course, Group, Schedule
+from isoparam.schedules.base import Course, Group, Multiplied, Numbered, Schedule
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class LambdaLR(Schedule):
         return _Lambda(self, group)
 
 
-class _Lambda(Course):
+class _Lambda(Numbered):
     def next(self) -> float:
         factor = self.spec.lr_lambda(self.t)
         try:
@@ -76,7 +78,10 @@ class StepLR(Schedule):
         return _Step(self, group)
 
 
-class _Step(Course):
+class _Step(Multiplied):
+    def factors(self, steps: np.ndarray) -> np.ndarray:
+        return np.where(steps % self.spec.step_size, 1.0, self.spec.gamma)
+
     def next(self) -> float:
         return self.group["lr"] if self.t == 0 or self.t % self.spec.step_size else self.group["lr"] * self.spec.gamma
 
@@ -109,7 +114,13 @@ class MultiStepLR(Schedule):
         return _MultiStep(self, group)
 
 
-class _MultiStep(Course):
+class _MultiStep(Multiplied):
+    def factors(self, steps: np.ndarray) -> np.ndarray:
+        factors = np.ones(len(steps))
+        for milestone, times in Counter(self.spec.milestones).items():
+            factors[steps == milestone] = self.spec.gamma**times
+        return factors
+
     def next(self) -> float:
         times = Counter(self.spec.milestones)[self.t]
         return self.group["lr"] * self.spec.gamma**times if times else self.group["lr"]
@@ -152,7 +163,13 @@ class ConstantLR(Schedule):
         return _Constant(self, group)
 
 
-class _Constant(Course):
+class _Constant(Multiplied):
+    def factors(self, steps: np.ndarray) -> np.ndarray:
+        factors = np.ones(len(steps))
+        if self.spec.total_iters in steps:
+            factors[steps == self.spec.total_iters] = 1.0 / self.spec.factor
+        return factors
+
     def first(self) -> float:
         return self.group["lr"] * self.spec.factor
 
@@ -204,7 +221,12 @@ class LinearLR(Schedule):
         return _Linear(self, group)
 
 
-class _Linear(Course):
+class _Linear(Multiplied):
+    def factors(self, steps: np.ndarray) -> np.ndarray:
+        total, start = self.spec.total_iters, self.spec.start_factor
+        rise = self.spec.end_factor - start
+        return np.where(steps > total, 1.0, 1.0 + rise / (total * start + (steps - 1) * rise))
+
     def first(self) -> float:
         return self.group["lr"] * self.spec.start_factor
 
@@ -246,7 +268,10 @@ class ExponentialLR(Schedule):
         return _Exponential(self, group)
 
 
-class _Exponential(Course):
+class _Exponential(Multiplied):
+    def factors(self, steps: np.ndarray) -> np.ndarray:
+        return np.full(len(steps), self.spec.gamma)
+
     def next(self) -> float:
         return self.group["lr"] * self.spec.gamma
 
@@ -279,12 +304,19 @@ class PolynomialLR(Schedule):
         return _Polynomial(self, group)
 
 
-class _Polynomial(Course):
+class _Polynomial(Multiplied):
+    def factors(self, steps: np.ndarray) -> np.ndarray:
+        factors = np.ones(len(steps))
+        here = steps <= self.spec.total_iters
+        factors[here] = [self._factor(t) for t in steps[here].tolist()]  # the power of numpy is rounded otherwise
+        return factors
+
     def next(self) -> float:
+        return self.group["lr"] if self.t > self.spec.total_iters else self.group["lr"] * self._factor(self.t)
+
+    def _factor(self, t: int) -> float:
         total = self.spec.total_iters
-        if self.t > total:
-            return self.group["lr"]
-        return self.group["lr"] * ((1.0 - self.t / total) / (1.0 - (self.t - 1) / total)) ** self.spec.power
+        return ((1.0 - t / total) / (1.0 - (t - 1) / total)) ** self.spec.power
 
 
 def shares(spec: Any, *names: str) -> None:
