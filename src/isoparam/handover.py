@@ -107,6 +107,8 @@ def moved(
         found = select(pattern, names_known)
         if not found or (pattern not in names_known and not any(sign in pattern for sign in "*?[")):
             raise SpecError(f"axes[{pattern!r}] matches no parameter; {hint(pattern, list(names_known))}")
+        if not (isinstance(axis, Sequence) and all(isinstance(number, int) for number in axis)):
+            raise SpecError(f"axes[{pattern!r}]={axis!r} must be the order of the axes there, such as (1, 0)")
         for name in found:
             if name in order:
                 raise SpecError(f"{name!r} is matched by two keys of axes; narrow one of them")
@@ -152,7 +154,8 @@ def others(names: tuple[str, ...], spec: Optimizer, groups: Mapping[str, Mapping
 
 
 def check_entries(neutral: OptimizerState, shapes: Mapping[str, Shape]) -> None:
-    """Raise CheckpointError unless every parameter has the entries of its optimizer, in its shape, or none at all.
+    """Raise CheckpointError unless every parameter has the entries of its optimizer, in its shape, or none at all; and for a
+    count of updates that is none, and for nan.
 
     Args:
         neutral: the state.
@@ -176,6 +179,10 @@ def check_entries(neutral: OptimizerState, shapes: Mapping[str, Shape]) -> None:
             wanted = () if entry == STEP else table[entry].shape
             if tuple(np.shape(array)) != wanted:
                 raise CheckpointError(f"{entry!r} of {name!r} has shape {tuple(np.shape(array))}, and should have {wanted}")
+            if entry == STEP and not (float(array) >= 0 and float(array).is_integer()):
+                raise CheckpointError(f"'step' of {name!r} is {float(array)}; it counts updates, so it is whole and at least 0")
+            if np.isnan(array).any():
+                raise CheckpointError(f"{entry!r} of {name!r} holds nan; a step with it would leave nothing but nan")
 
 
 def common_step(spec: Optimizer, entries: Mapping[str, Mapping[str, np.ndarray]]) -> int:

@@ -23,6 +23,16 @@ MOMENTS: dict[type, dict[str, str]] = {
 
 COUNTS = (optax.ScaleByScheduleState,)
 EMPTY = (optax.EmptyState,)
+AROUND: dict[type, str] = {
+    optax.MaskedState: "inner_state",
+    optax.MultiStepsState: "inner_opt_state",
+    optax.ApplyIfFiniteState: "inner_state",
+    optax.InjectHyperparamsState: "inner_state",
+    optax.InjectStatefulHyperparamsState: "inner_state",
+}
+"""The states of optax that stand around another: {state: its field}; what else they hold stays as it is, but for a step."""
+
+COUNTED = (optax.InjectHyperparamsState, optax.InjectStatefulHyperparamsState)
 
 STEPS = "steps"  # counted by parameter
 Trees = dict[str, Any]
@@ -38,7 +48,8 @@ def to_neutral(
     Args:
         spec: what the optimizer is, such as `isoparam.Adam()`; its lr does not matter.
         state: of `isoparam.jax.optimizer(spec)`, or of optax's own `adam`, `adamw` or `sgd`; or of one of these for each
-            group of parameters, by `optax.partition` or `optax.masked`.
+            group of parameters, by `optax.partition` or `optax.masked`; `optax.MultiSteps`, `apply_if_finite` and
+            `inject_hyperparams` may stand around it.
         params: the parameters, in any pytree; the name of one is its keys, joined by dots.
         groups: {name or glob: {setting: value}} of parameter groups whose settings are not those of `spec`.
 
@@ -157,8 +168,9 @@ def _walked(state: Any, visit: Callable[[str, Any], Any]) -> Any:
         return state._replace(count=visit(STEP, state.count))
     if isinstance(state, optax.PartitionState):
         return state._replace(inner_states={label: _walked(inner, visit) for label, inner in state.inner_states.items()})
-    if isinstance(state, optax.MaskedState):
-        return state._replace(inner_state=_walked(state.inner_state, visit))
+    if type(state) in AROUND:
+        count = {"count": visit(STEP, state.count)} if isinstance(state, COUNTED) else {}
+        return state._replace(**{AROUND[type(state)]: _walked(getattr(state, AROUND[type(state)]), visit)}, **count)
     if isinstance(state, EMPTY):
         return state
     if type(state) is tuple:

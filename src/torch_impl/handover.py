@@ -132,7 +132,9 @@ def _step(spec: Optimizer, count: int) -> Any:
 
 
 def _count(step: Any) -> np.ndarray:
-    return np.array(int(step), np.int64)
+    """The count of updates; what is none stays as it is, to be refused."""
+    number = float(step)
+    return np.array(int(number), np.int64) if number.is_integer() else np.array(number)
 
 
 def _numbers(array: Any) -> np.ndarray:

@@ -223,6 +223,12 @@ def with_entry(state, number, entry, value):
 
 
 TORCH_FAULTS = {
+    "cut": (
+        lambda s, p: (with_entry(s, 0, "step", torch.tensor(3.7)), p),
+        r"'step' of 'fc.weight' is 3.7.*whole and at least 0",
+    ),
+    "negative": (lambda s, p: (with_entry(s, 0, "step", torch.tensor(-3.0)), p), "'step' of 'fc.weight' is -3.0"),
+    "nan": (lambda s, p: (with_entry(s, 1, "exp_avg", torch.full((2,), torch.nan)), p), "'exp_avg' of 'fc.bias' holds nan"),
     "missing": (lambda s, p: (without(s, 0, "exp_avg"), p), "state of 'fc.weight' has the entries 'exp_avg_sq', 'step'; Adam"),
     "no-step": (lambda s, p: (without(s, 1, "step"), p), "state of 'fc.bias' has the entries 'exp_avg', 'exp_avg_sq'; Adam"),
     "unknown": (
@@ -263,6 +269,26 @@ def test_states_of_optax_without_a_counterpart_are_refused():
         iso.jax.from_neutral(neutral, optax.adam(0.1).init({"y": jnp.ones(2)}), {"y": jnp.ones(2)})
 
 
+AROUND = {
+    "multi-steps": lambda: optax.MultiSteps(optax.adam(0.05), every_k_schedule=1).gradient_transformation(),
+    "if-finite": lambda: optax.apply_if_finite(optax.adam(0.05), 3),
+    "injected": lambda: optax.inject_hyperparams(optax.adam)(learning_rate=0.05),
+}
+
+
+@pytest.mark.parametrize("name", AROUND)
+def test_what_stands_around_a_transformation_stays(name):
+    spec = SPECS["adam"]
+    whole, _, _ = torch_loop(spec, START, 3 * STEPS)
+    params, state, leaves = torch_loop(spec, START, STEPS)
+    neutral = iso.torch.to_neutral(spec, state, leaves).moved(NAMES, AXES)
+    params, state, tree = jax_loop(AROUND[name](), moved(params, NAMES, AXES), STEPS, neutral)
+    back = iso.jax.to_neutral(spec, state, tree).moved(*BACK)
+    params, _, _ = torch_loop(spec, moved(params, *BACK), STEPS, back)
+    for key, value in whole.items():
+        assert np.max(np.abs(params[key] - value)) < 5e-13, key
+
+
 def test_counts_that_differ_go_to_ours_and_have_no_place_in_optax():
     state, leaves = adam_state()
     state = with_entry(state, 1, "step", torch.tensor(5.0))
@@ -284,6 +310,8 @@ def test_moves_that_cannot_be_are_refused():
         state.moved(axes={"z*": (1, 0)})
     with pytest.raises(SpecError, match=r"axes of 'a': \(0, 0\) does not order the 2 axes"):
         state.moved(axes={"a": (0, 0)})
+    with pytest.raises(SpecError, match=r"axes\['a'\]=1 must be the order of the axes there, such as \(1, 0\)"):
+        state.moved(axes={"a": 1})
     with pytest.raises(SpecError, match="'a' is matched by two keys of axes"):
         state.moved(axes={"a": (1, 0), "*": (1, 0)})
     with pytest.raises(SpecError, match="Adafactor keeps rows and columns of a matrix apart"):
