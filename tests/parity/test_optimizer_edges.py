@@ -215,7 +215,7 @@ def test_lbfgs_of_one_move_needs_no_loss_and_of_several_says_so():
 def test_what_holds_no_real_floating_numbers_is_refused_by_name(kind):
     transform = iso.jax.optimizer(kind())
     with pytest.raises(SpecError, match=r"the parameter \['a'\]\['b'\] is complex64, .*; split it into its real and imaginary"):
-        transform.init({"a": {"b": jnp.ones(2) + 1j}})
+        transform.init({"a": {"b": jnp.array([1j, 2j])}})
     with pytest.raises(SpecError, match=r"the parameter itself is int32, .*; make it floating, or leave it out"):
         transform.init(jnp.arange(3))
 
@@ -225,7 +225,8 @@ def test_complex_parameters_in_two_parts_are_those_of_torch():
     params, leaf = jnp.array([1 + 1j]), torch.ones(1, dtype=torch.complex64) * (1 + 1j)
     state, made = transform.init(params), torch.optim.Adam([leaf.requires_grad_()], lr=0.1)
     for _ in range(3):
-        updates, state = transform.update(jnp.array([1 + 2j]), state, params)
+        with jax.numpy_dtype_promotion("standard"):  # optax multiplies by 1j
+            updates, state = transform.update(jnp.array([1 + 2j]), state, params)
         params = params + updates
         leaf.grad = torch.tensor([1 + 2j])
         made.step()
