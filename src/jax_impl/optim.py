@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
+from jax.core import Tracer
 from jax.experimental.sparse import BCOO
 from jax.flatten_util import ravel_pytree
 
@@ -55,7 +56,8 @@ def optimizer(spec: Optimizer, params: Any = None, schedule: Schedule | None = N
         One `update` of `LBFGS` is one `.step()` of torch: several moves on one loss, which is given as `value_fn=` of params.
 
     Raises:
-        SpecError: for something that is no optimizer spec or schedule, or one that follows a loss; from `init`, for complex
+        SpecError: for something that is no optimizer spec or schedule, or one that follows a loss; from `update`, past the end
+            of a schedule that has one (an error of JAX with this message in a compiled program); from `init`, for complex
             parameters (optax.contrib.split_real_and_imaginary makes them pairs of reals, as torch takes them) and for whole
             numbers.
 
@@ -228,6 +230,8 @@ def _scheduled(spec: Optimizer, schedule: Schedule, making: Callable[[Any], Any]
 
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> Any:
         count = state[0].count
+        if schedule.longest is not None and not isinstance(count, Tracer) and count >= schedule.longest:
+            times.rows(int(count), 1)  # which says that there is no such update
         with jax.enable_x64(True):
             settled = with_settings(spec, *settings(count))
         changes, inner = making(settled).update(updates, state[1], params, **extra)

@@ -97,6 +97,19 @@ def test_past_its_table_the_optax_form_asks_the_host(monkeypatch):
     assert path == iso.StepLR(4, gamma=0.5).rates(1.0, 10).tolist()
 
 
+@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "compiled"])
+def test_past_the_end_of_a_schedule_the_optax_form_says_so_every_time(compiled):
+    schedule = iso.ChainedScheduler((iso.OneCycleLR(0.1, total_steps=3),))
+    transform, params = jax_optimizer(iso.SGD(momentum=0.9), schedule=schedule), jnp.zeros(2)
+    state, update = transform.init(params), jax.jit(transform.update) if compiled else transform.update
+    for _ in range(4):
+        _, state = update(jnp.ones(2), state, params)
+    kinds = (jax.errors.JaxRuntimeError, ValueError) if compiled else iso.errors.SpecError  # JAX wraps what its host says
+    for _ in range(2):
+        with pytest.raises(kinds, match="ends after 3 updates"):
+            jax.block_until_ready(update(jnp.ones(2), state, params))
+
+
 def test_lbfgs_with_a_schedule_as_a_transformation():
     spec, schedule = iso.LBFGS(lr=0.5, max_iter=1), iso.StepLR(1, gamma=0.5)
     transform, params = jax_optimizer(spec, schedule=schedule), jnp.array([0.5, 2.0])

@@ -25,7 +25,7 @@ class SequentialLR(Schedule):
     Raises:
         SpecError: for a number of milestones other than that of schedules less one, or a schedule that cannot be restarted.
 
-    Limits: torch steps a combined schedule that stands first while it is made, and warns of a step before that of the optimizer.
+    Limits: torch steps a combined schedule that stands first while it is made, and warns of a step before the optimizer's.
 
     Example:
         >>> import isoparam as iso

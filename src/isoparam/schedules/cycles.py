@@ -133,8 +133,8 @@ class _OneCycle(_Cycling):
         end, *names = self.phases[len(passed)]
         share = (self.t - begun) / (end - begun)
         if spec.cycle_momentum:
-            self.set_momentum(self._between(*(self.group[name] for name in names[2:]), share))
-        return self._between(*(self.group[name] for name in names[:2]), share)
+            self.set_momentum(self._between(self.group[names[2]], self.group[names[3]], share))
+        return self._between(self.group[names[0]], self.group[names[1]], share)
 
     def _between(self, start: float, end: float, share: float) -> float:
         if self.spec.anneal_strategy == "cos":
