@@ -1,6 +1,7 @@
 """The examination: a module is imported, its functions are called twice, its classes made and stepped and called again."""
 
 import ast
+import re
 from typing import Any
 
 from isoparam.lint.index import Names, attributes_of, collect
@@ -14,6 +15,7 @@ _GENERIC = {
     "parameters", "named_parameters", "train", "eval", "zero_grad", "state_dict", "load_state_dict", "to", "cuda", "forward",
     "cpu", "modules", "children", "requires_grad_", "apply", "training", "double", "float", "half", "init", "__class__",
 }  # fmt: skip
+_BY_HAND = re.compile(r"\.grad = |functional_call|\.copy_\(|\.grad\.copy_")  # gradients or values handed over without autograd
 _HOOKS = {
     "__repr__",
     "extra_repr",
@@ -49,6 +51,7 @@ class Machine(Tracing):
         self.starts: list[int] = []
         self.stashed = {}
         self.asked = set()
+        self.entered = ""  # text of the module that was entered
         self.names: Names = collect(project)
         self.notes: list[str] = []
         self.proven: set[int] = set()  # classes that a training step of the project was seen to use
@@ -128,6 +131,7 @@ class Machine(Tracing):
         self.sunk, self.optimizers, self.reached, self.cut = set(), [], {}, {}
         self.world = [param for param in self.world if param.site.phase == "import"]
         self.backwards = self.steps = 0
+        self.graded = None
         self.grad, self.phase, self.missing, self.overwrite, self.left = True, "run", False, False, BUDGET
         env = self.module_env(module)
         self.frames.append(Frame(env or Env("module", None), module, None))
@@ -147,6 +151,7 @@ class Machine(Tracing):
             self.log.clear()
             self.logging = 0
             self.tracing, self.depth, self.starts, self.outside = [], [], [], set()
+        self.entered = module.source.text
         return self.left_behind()
 
     def left_behind(self) -> Run:
@@ -169,6 +174,8 @@ class Machine(Tracing):
             return []
         if not all(param.registered and param.sort == "torch" for param in self.reached):
             return []
+        if _BY_HAND.search(self.entered):
+            return []
         names = tuple(param.name for param in self.reached)
         return [(optim.site, names) for optim in known if optim.params]
 
@@ -177,8 +184,13 @@ class Machine(Tracing):
         args = self.arguments(func, module)
         self.unknown_optimizers = sum("opt" in arg.arg for arg in func.node.args.args)
         for _ in range(2):
-            self.call_function(func, list(args), {}, func.node)
+            result = self.call_function(func, list(args), {}, func.node)
             self.missing = False
+            for inner in result.all() if isinstance(result, Box) else [result]:  # a step that it makes
+                if isinstance(inner, Func) and not inner.node.args.args and inner.bound is None:
+                    self.call_function(inner, [], {}, func.node)
+                    self.call_function(inner, [], {}, func.node)
+                    self.missing = False
         if self.steps > 1 and self.backwards > 1 and module.env is not None:
             for name, value in module.env.vars.items():
                 self.filled_list(name, value, module)

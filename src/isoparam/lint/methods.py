@@ -54,6 +54,9 @@ class Methods(Containers):
         if name == "manual_backward" and args:
             self.backward(args[0], kwargs, node)
             return NONE
+        if name == "zero_grad":
+            self.graded = {}
+            return NONE
         if name == "step":
             self.unknown_step(args, node)
             return UNKNOWN
@@ -175,6 +178,9 @@ class Methods(Containers):
         if name in ("manual_backward", "backward") and args:
             self.backward(first, kwargs, node)
             return NONE
+        if name == "zero_grad":
+            self.graded = {}
+            return NONE
         if name == "step":
             self.unknown_step(args, node)
             return UNKNOWN
@@ -199,6 +205,8 @@ class Methods(Containers):
                 self.step(of.params or self.world)
                 self.call(args[0], [], {}, node)
             self.step(list(of.params) if of.known else [*of.params, *self.owned_by_none()])
+        elif name == "zero_grad":
+            self.graded = {param: None for param in self.graded or () if param not in of.params}
         elif name == "add_param_group" and args:
             self.hand(of, args[0], node)
         return UNKNOWN

@@ -92,6 +92,7 @@ class State:
         self.forwards: dict[int, int] = {}
         self.replaced: list[tuple[Obj, str, Param, Site]] = []
         self.overwrite = False
+        self.graded: dict[Param, Any] | None = None  # parameters with a gradient; None where that is not known
         self.class_values: dict[tuple[int, str], Value] = {}
         self.sunk: set[Any] = set()
         self.unknown_optimizers = 0
@@ -250,10 +251,10 @@ class State:
         return copy
 
     def step(self, params: Iterable[Param]) -> None:
-        """An update of parameters."""
+        """An update of parameters, of those that have a gradient where that is known."""
         now = self.tick()
         for param in params:
-            if param.trainable:
+            if param.trainable and (self.graded is None or param in self.graded):
                 param.stepped = now
         self.steps += 1
 
@@ -269,6 +270,10 @@ class State:
             if how == "backward":
                 self.reached[param] = None
         if how == "backward":
+            if deps and self.graded is not None:
+                self.graded.update(deps)
+            elif not deps:
+                self.graded = None
             for param, where in self.cuts(value).items():
                 self.cut.setdefault(param, where)
 

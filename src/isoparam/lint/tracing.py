@@ -214,11 +214,20 @@ class Tracing(Captures):
             self.outside = outside
             if not self.tracing:
                 self.ended()
-        if isinstance(result, Data) and result.tracer is callee:
-            copy = Data(result.sort, result.deps, result.cuts, result.const, result.param, result.token)
-            copy.maps = result.maps
+        return self.released(result, callee)
+
+    def released(self, value: Value, callee: Wrapped, depth: int = 0) -> Value:
+        """A result as the caller sees it: no longer traced."""
+        if isinstance(value, Data) and value.tracer is callee:
+            copy = Data(value.sort, value.deps, value.cuts, value.const, value.param, value.token)
+            copy.maps = value.maps
             return copy
-        return result
+        if isinstance(value, Box) and depth < 4:
+            box = Box(value.kind)
+            box.items = {key: self.released(item, callee, depth + 1) for key, item in value.items.items()}
+            box.rest = value.rest
+            return box
+        return value
 
     def as_tracer(self, value: Value, callee: Wrapped, differentiated: object, depth: int = 0) -> Value:
         """An argument as the traced function sees it: for a gradient, leaves of their own."""
