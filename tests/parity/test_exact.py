@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent.parent
 PLAIN = {name: value for name, value in os.environ.items() if name not in ENVIRONMENT}
 CASES = (
     "SGD", "Adam", "AMSGrad", "AdamW", "NAdam", "RAdam", "Adamax", "Adagrad", "Adadelta", "RMSprop", "Rprop", "ASGD",
-    "SparseAdam", "projected", "scheduled", "summaries", "every seventh", "settled", "left alone", "diverging",
+    "SparseAdam", "projected", "scheduled", "summaries", "every seventh", "averaged", "settled", "left alone", "diverging",
     "batch statistics", "torch and then jax", "jax and then torch",
 )  # fmt: skip
 pytestmark = pytest.mark.xdist_group("exact")  # one process computes all of them
