@@ -167,7 +167,7 @@ class _Constant(Multiplied):
     def factors(self, steps: np.ndarray) -> np.ndarray:
         factors = np.ones(len(steps))
         if self.spec.total_iters in steps:
-            factors[steps == self.spec.total_iters] = 1.0 / self.spec.factor
+            factors[steps == self.spec.total_iters] = self._at_the_end()
         return factors
 
     def first(self) -> float:
@@ -176,17 +176,18 @@ class _Constant(Multiplied):
     def next(self) -> float:
         if self.t == 0:
             return self.first()
-        if self.t != self.spec.total_iters:
-            return self.group["lr"]
-        if not self.spec.factor:
-            raise SpecError(
-                f"{self.spec}: factor=0.0 ends before update {self.t + 1}, where torch divides by it; give a factor above 0, "
-                f"or a total_iters that is no shorter than the run"
-            )
-        return self.group["lr"] * (1.0 / self.spec.factor)
+        return self.group["lr"] * self._at_the_end() if self.t == self.spec.total_iters else self.group["lr"]
 
     def again(self) -> float:
         return self.base * self.spec.factor
+
+    def _at_the_end(self) -> float:
+        if not self.spec.factor:
+            raise SpecError(
+                f"{self.spec}: factor=0.0 ends before update {self.spec.total_iters + 1}, where torch divides by it; give a "
+                f"factor above 0, or a total_iters that is no shorter than the run"
+            )
+        return 1.0 / self.spec.factor
 
 
 @dataclass(frozen=True)
