@@ -349,3 +349,11 @@ def test_explaining_adds_a_note() -> None:
         steps(model, sgd(model))
     assert "Stale.x" in caught.value.__notes__[0]
     assert found.findings[0].kind == "stale-attribute"
+
+
+def test_without_a_model_parameters_are_called_by_the_module_that_holds_them() -> None:
+    model = Silent()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with doctor.watch(None, optimizer) as found:
+        steps(model, optimizer)
+    assert {finding.params for finding in found.findings} == {("Silent.raw",)}

@@ -1,5 +1,6 @@
 """The parameters of what is examined, by name."""
 
+import gc
 from collections.abc import Iterator
 from typing import Any
 
@@ -62,8 +63,23 @@ class Names:
         """The name of one."""
         if id(leaf) in self.own:
             return self.own[id(leaf)][0]
+        if self.model is None and (owned := _in_a_module(leaf)):
+            return owned
         return self._others.get(id(leaf), f"a leaf of shape {tuple(leaf.shape)}")
 
     def attr(self, path: str) -> str:
         """A path within the model, with the name of its class before it."""
         return f"{self.title}.{path}" if self.title else path
+
+
+def _in_a_module(leaf: Array) -> str:
+    """The class and the attribute of a module that holds a parameter, where no model was given; "" where none does."""
+    holders = [(held, key) for held in gc.get_referrers(leaf) if isinstance(held, dict) for key in held if held[key] is leaf]
+    for held, key in holders:
+        for owner in gc.get_referrers(held):
+            # The attributes of a module that has grown are a dict of their own, and its parameters one within that.
+            modules = gc.get_referrers(owner) if isinstance(owner, dict) else (owner,)
+            for module in modules:
+                if isinstance(module, nn.Module) and module._parameters is held:
+                    return f"{type(module).__name__}.{key}"
+    return ""
