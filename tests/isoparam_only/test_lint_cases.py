@@ -6,6 +6,7 @@ import pytest
 
 from doctor_cases.lint_bad import BAD, TORCH
 from doctor_cases.lint_clean import CLEAN
+from doctor_cases.lint_handed_on import HANDED_ON
 from doctor_cases.lint_jax import JAX_BAD, JAX_CLEAN, JAX_HEAD
 from doctor_cases.lint_more import MORE_BAD, MORE_CLEAN
 from isoparam.lint import check_source
@@ -15,7 +16,7 @@ WRONG = {
     **{name: JAX_HEAD + text for name, text in JAX_BAD.items()},
 }
 RIGHT = {
-    **{name: TORCH + text for name, text in (CLEAN | MORE_CLEAN).items()},
+    **{name: TORCH + text for name, text in (CLEAN | MORE_CLEAN | HANDED_ON).items()},
     **{name: JAX_HEAD + text for name, text in JAX_CLEAN.items()},
 }
 

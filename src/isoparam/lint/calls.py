@@ -54,6 +54,8 @@ class Calls(Objects):
             args, kwargs = [*func.args, *args], {**func.kwargs, **kwargs}
         if func.bound is not None:
             args = [func.bound, *args]
+        if any(mark.endswith((".custom_vjp", ".custom_jvp")) for mark in func.marks):
+            return self.derive([*args, *kwargs.values()], node)  # its gradient is written by hand, elsewhere
         if "cache" in func.marks:
             key = tuple(self.token(value) for value in args) + tuple(
                 (name, self.token(value)) for name, value in kwargs.items()

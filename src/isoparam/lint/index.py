@@ -71,6 +71,9 @@ def _visit(root: ast.AST, names: Names, function: str, info: ClassInfo | None, m
                 function, owner = node.name, id(node)
         elif kind is ast.Call:
             func = node.func
+            for given in (*node.args, *(keyword.value for keyword in node.keywords)):
+                if isinstance(given, ast.Attribute):  # a method that is handed on, to be called by others
+                    names.calls.setdefault(given.attr, set()).add((function, module.path))
             if isinstance(func, ast.Attribute):
                 names.calls.setdefault(func.attr, set()).add((function, module.path))
                 if func.attr == "backward":

@@ -25,6 +25,8 @@ class Judge:
     ) -> None:
         """One mistake; at one place the first word about it counts."""
         names = tuple(dict.fromkeys(name for name in params if name))
+        if kind == "stale-attribute" and not names:  # what comes from arrays that nobody calls parameters
+            return
         key = (kind, site.file, site.line)
         if self.places.get((site.file, site.line)) not in (None, kind):
             return
@@ -53,6 +55,8 @@ class Judge:
         for found in run.found:
             self.of_found(found)
         for param, site in run.severed:
+            if isinstance(param.owner, Obj) and param.owner.info and _method_at(param.owner.info, site) in ("train", "eval"):
+                continue  # what a model keeps for one of its two modes
             self.add("severed-gradient", _label(param), (param.name,), site)
         for owner, name, param, site in run.replaced:
             label = f"{owner.info.name}.{name}" if owner.info else name

@@ -171,7 +171,7 @@ class Methods(Containers):
         if name in library.MODULE_SELF:
             return self.converted(of, name, args, kwargs)
         if name == "register_forward_pre_hook":
-            of.hooks.append(first)
+            of.hooks.append(self.handed_on(of, first, node))
             return UNKNOWN
         if name in ("forward", "__call__") and (of.info is None or not of.info.find(name)):
             return self.call_object(of, args, kwargs, node)
@@ -188,12 +188,22 @@ class Methods(Containers):
             return self.call_object(of, args[1:], {}, node)
         if of.lib == "torch.nn.Embedding" and name == "from_pretrained":
             return UNKNOWN
+        if name in ("sample", "sample_n") and of.lib.startswith("torch.distributions"):
+            return Data("tensor", token=("at", id(node)))  # drawn without a graph; rsample has one
         if of.extra and of.info is None:
             held = self.held(of, node)
             return self.derive([held, *args, *kwargs.values()], node)
         if name in ("__getattr__", "get_parameter") and known in of.attrs:
             return of.attrs[known]
         return self.call_unknown(args, kwargs, node)
+
+    def handed_on(self, of: Obj, callback: Value, node: ast.AST) -> Value:
+        """A hook; where `type(self).refresh` says which, the method of that name."""
+        given = node.args[0] if isinstance(node, ast.Call) and node.args else None
+        if isinstance(callback, Func) or not isinstance(given, ast.Attribute) or of.info is None:
+            return callback
+        found = of.info.find(given.attr)
+        return callback if found is None else self.method(*found)
 
     # Optimizers
 
@@ -205,6 +215,10 @@ class Methods(Containers):
                 self.step(of.params or self.world)
                 self.call(args[0], [], {}, node)
             self.step(list(of.params) if of.known else [*of.params, *self.owned_by_none()])
+            for hook in of.hooks:
+                self.call(hook, [of, UNKNOWN, UNKNOWN], {}, node)
+        elif name in ("register_step_pre_hook", "register_step_post_hook") and args:
+            of.hooks.append(args[0])
         elif name == "zero_grad":
             self.graded = {param: None for param in self.graded or () if param not in of.params}
         elif name == "add_param_group" and args:

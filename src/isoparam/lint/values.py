@@ -255,9 +255,10 @@ class Super(Value):
 class Optim(Value):
     """An optimizer of torch, and the parameters that it holds."""
 
-    __slots__ = ("known", "lib", "params", "site", "sources", "token")
+    __slots__ = ("hooks", "known", "lib", "params", "site", "sources", "token")
 
     def __init__(self, lib: str, site: Site) -> None:
+        self.hooks: list[Value] = []  # what is called at each step
         self.lib = lib
         self.site = site
         self.params: dict[Param, None] = {}
