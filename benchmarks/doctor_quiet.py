@@ -16,7 +16,10 @@ from rich.table import Table
 
 from isoparam.lint import check
 
-PACKAGES = ("torch.nn", "torch.optim", "flax", "optax", "gpytorch", "pyro", "numpyro", "geotorch")
+PACKAGES = (
+    *("torch.nn", "torch.optim", "torch.distributions", "torch.ao", "torch.distributed"),
+    *("flax", "optax", "orbax", "numpyro", "tensorflow_probability", "gpytorch", "pyro", "geotorch"),
+)
 
 
 def main() -> int:
