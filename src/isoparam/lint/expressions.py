@@ -69,7 +69,7 @@ class Expressions(Deciding):
 
     def imported(self, full: str) -> Value:
         """What a full name means: a part of the project, or of a library."""
-        found = self.project.lookup(full)
+        found = self.project.lookup(full, self.frame.module)
         if found is None:
             return Lib(full)
         module, name = found

@@ -127,8 +127,14 @@ class Project:
         parts.append(module.imports.get(node.id, node.id))
         return normal(".".join(reversed(parts)))
 
-    def lookup(self, full: str) -> "tuple[Module, str] | None":
-        """The module of the project and the name in it that a full name means."""
+    def lookup(self, full: str, asking: Module) -> "tuple[Module, str] | None":
+        """The module of the project and the name in it that a full name means to a module.
+
+        The libraries that the lint knows are themselves to others, even where their text is checked too.
+        """
+        root = full.partition(".")[0]
+        if root in _LIBRARIES and root != asking.name.partition(".")[0]:
+            return None
         for _ in range(4):  # names that are imported on
             base, _, name = full.rpartition(".")
             found = self.module(base)
@@ -154,7 +160,7 @@ class Project:
         """The class of the project that a full name means in a module."""
         if full in module.classes:
             return module.classes[full]
-        found = self.lookup(full)
+        found = self.lookup(full, module)
         return found[0].classes.get(found[1]) if found else None
 
     def _link(self, info: ClassInfo, path: tuple[str, ...]) -> None:
