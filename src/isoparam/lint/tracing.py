@@ -273,8 +273,15 @@ class Tracing(Captures):
     def zero_gradients(self, callee: Wrapped, args: Args, result: Data) -> None:
         """Leaves of the differentiated argument whose number reaches the loss, but not their gradient."""
         module = self.frame.module
+        given = {param for value in args for param in _leaves(value)}
         for key, (leaf, param, _, _) in list(callee.captures.items()):
-            if key[0] != "leaf" or leaf in result.deps or _MEANT.search(leaf.name) or _FROZEN.search(module.source.text):
+            if (
+                key[0] != "leaf"
+                or param not in given
+                or leaf in result.deps
+                or _MEANT.search(leaf.name)
+                or _FROZEN.search(module.source.text)
+            ):
                 continue
             if leaf in result.cuts:
                 self.found.append(Found("zero-gradient-leaf", leaf.name, (leaf.name,), result.cuts[leaf], "cut"))
@@ -377,3 +384,13 @@ def _stated(name: str, args: Args) -> tuple[float, ...]:
     if all(isinstance(each, Data) and each.sort == "const" and isinstance(each.const, (int, float)) for each in entries):
         return tuple(_number(each, 0.0) for each in entries)
     return ()
+
+
+def _leaves(value: Value, depth: int = 0) -> list[Param]:
+    """The arrays that a pytree holds as its leaves."""
+    if isinstance(value, Data):
+        return [value.param] if value.param is not None else []
+    if depth > 6 or not isinstance(value, (Box, Obj)):
+        return []
+    held = value.all() if isinstance(value, Box) else value.attrs.values()
+    return [param for item in held for param in _leaves(item, depth + 1)]
